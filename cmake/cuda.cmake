@@ -1,0 +1,1 @@
+# The CUDA module, built where nvcc is found.
