@@ -1,0 +1,130 @@
+"""KerasTensor: the placeholder of the functional API, whose batch size (and other extents) may be unknown.
+
+`Input(...)` makes the first ones. Calling a layer or a `berrante.ops` function on them records a `FunctionalNode` instead
+of computing; `models.functional` replays these nodes on tensors. Output shapes come from tracing the operation twice
+with different stand-ins for the unknown extents: whatever differs between the two is unknown in the output.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+from berrante.graph.tape import flatten, map_structure
+from berrante.graph.tensor import Tensor, TensorSpec, standard_dtype
+from berrante.graph.trace import tracing
+
+# Divisible by what networks divide by, and large enough for a stack of poolings.
+_STAND_INS = (96, 192)
+_names = itertools.count()
+
+
+class KerasTensor:
+    """A symbolic value with a shape that may hold None, a dtype, and the node that produces it."""
+
+    __array_priority__ = 100
+    __array_ufunc__ = None
+
+    def __init__(self, shape: Any, dtype: Any = "float32", name: str | None = None) -> None:
+        self.shape: tuple[int | None, ...] = tuple(None if n is None else int(n) for n in shape)
+        self.dtype = standard_dtype(dtype)
+        self.name = name or f"keras_tensor_{next(_names)}"
+        self.node: FunctionalNode | None = None
+        self.index = 0
+        self._keras_mask: Any = None
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    def _refuse(self, what: str) -> Any:
+        raise TypeError(
+            f"{what} needs the value of {self!r}, a placeholder of the functional API that has none. Build with layers "
+            "and berrante.ops functions only."
+        )
+
+    def __bool__(self) -> bool:
+        return self._refuse("Python control flow (if, while, and, or, not)")
+
+    def __array__(self, *_: Any, **__: Any) -> Any:
+        return self._refuse("Conversion to a NumPy array")
+
+    def __float__(self) -> float:
+        return self._refuse("float()")
+
+    def __int__(self) -> int:
+        return self._refuse("int()")
+
+    def __iter__(self) -> Any:
+        if not self.shape or self.shape[0] is None:
+            raise TypeError(f"cannot iterate over {self!r}, whose first extent is unknown")
+        return (self[i] for i in range(self.shape[0]))  # type: ignore[index]
+
+    def __repr__(self) -> str:
+        return f"<KerasTensor shape={self.shape} dtype={self.dtype} name={self.name}>"
+
+    __hash__ = object.__hash__
+
+
+class FunctionalNode:
+    """One call of an operation (a layer, or an OpCall) on KerasTensors."""
+
+    def __init__(self, operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any], outputs: Any) -> None:
+        self.operation = operation
+        self.args = args
+        self.kwargs = kwargs
+        self.inputs: list[KerasTensor] = [x for x in flatten([list(args), kwargs]) if isinstance(x, KerasTensor)]
+        self.structure = outputs
+        self.outputs: list[KerasTensor] = flatten(outputs)
+        for i, output in enumerate(self.outputs):
+            output.node, output.index = self, i
+
+
+class OpCall:
+    """A `berrante.ops` function as an operation of a functional model."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+        self.name = function.__name__
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.function(*args, **kwargs)
+
+
+def has_keras_tensor(*structure: Any) -> bool:
+    """Whether a KerasTensor is among the arguments, also inside lists, tuples and dicts."""
+    return any(isinstance(x, KerasTensor) for x in flatten(list(structure)))
+
+
+def infer_outputs(function: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> Any:
+    """The KerasTensors that `function(*args, **kwargs)` would give, in its own nesting."""
+    runs = []
+    unknown = False
+    for stand_in in _STAND_INS:
+        with tracing() as graph:
+
+            def fill(x: Any, stand_in: int = stand_in, graph: Any = graph) -> Any:
+                nonlocal unknown
+                if not isinstance(x, KerasTensor):
+                    return x
+                unknown = unknown or None in x.shape
+                return graph.add_input(TensorSpec(tuple(stand_in if n is None else n for n in x.shape), x.dtype))
+
+            runs.append(function(*map_structure(fill, args), **map_structure(fill, kwargs)))
+        if not unknown:
+            runs.append(runs[0])
+            break
+    first, second = flatten(runs[0]), flatten(runs[1])
+    outputs = iter(
+        KerasTensor(tuple(m if m == n else None for m, n in zip(a.shape, b.shape, strict=True)), a.dtype)
+        if isinstance(a, Tensor) or hasattr(a, "shape")
+        else a
+        for a, b in zip(first, second, strict=True)
+    )
+    return map_structure(lambda _: next(outputs), runs[0])
+
+
+def record(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Records a call of a `berrante.ops` function on KerasTensors."""
+    return FunctionalNode(OpCall(function), args, kwargs, infer_outputs(function, args, kwargs)).structure

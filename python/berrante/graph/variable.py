@@ -1,0 +1,196 @@
+"""Variables: state that programs read and update in place.
+
+A variable's elements live in a `Storage`, a flat buffer that several variables can share: an optimizer moves the
+parameters that it trains into one storage (`flatten_variables`), so that the update, the gradients and a checkpoint each
+touch a single buffer. Programs are bound to addresses; when a variable moves, the programs bound to it become stale and
+are built again at their next call.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from berrante.graph import trace
+from berrante.graph.tensor import DTYPES, Tensor, TensorSpec, standard_dtype
+
+if TYPE_CHECKING:
+    from berrante.graph.program import Program
+
+
+class Storage:
+    """A flat, 64-byte aligned buffer of one dtype."""
+
+    __slots__ = ("__weakref__", "array")
+
+    def __init__(self, size: int, dtype: str) -> None:
+        itemsize = DTYPES[dtype].itemsize
+        raw = np.zeros(size * itemsize + 64, np.uint8)
+        start = -raw.ctypes.data % 64
+        self.array: np.ndarray = raw[start : start + size * itemsize].view(DTYPES[dtype])
+
+
+class Variable:
+    """A tensor that keeps its value between calls.
+
+    Args:
+        initializer: an array-like first value, or a callable `(shape, dtype=...)` that gives it.
+        shape: required with a callable.
+        dtype: default float32, or the array's own (float64 becomes float32).
+        trainable: whether optimizers may change it.
+        name: shown in messages; need not be unique.
+    """
+
+    __array_priority__ = 100
+    __array_ufunc__ = None
+
+    def __init__(
+        self,
+        initializer: Any,
+        shape: Sequence[int] | None = None,
+        dtype: Any = None,
+        trainable: bool = True,
+        name: str = "variable",
+        **_: Any,
+    ) -> None:
+        if callable(initializer):
+            if shape is None:
+                raise ValueError(f'variable "{name}": an initializer needs a shape; received shape=None')
+            kind = standard_dtype(dtype or "float32")
+            value = np.asarray(initializer(tuple(int(n) for n in shape), dtype=kind))
+        else:
+            value = np.asarray(initializer)
+            kind = standard_dtype(dtype or value.dtype)
+        if shape is not None and tuple(shape) != value.shape:
+            raise ValueError(f'variable "{name}": expected a value of shape {tuple(shape)}; received {value.shape}')
+        self.shape: tuple[int, ...] = value.shape
+        self.dtype = kind
+        self.trainable = trainable
+        self.name = name
+        self.path = name
+        self.constraint: Callable[[Any], Any] | None = None
+        self.regularizer: Callable[[Any], Any] | None = None
+        self.overwrite_with_gradient = False
+        self._programs: weakref.WeakSet[Program] = weakref.WeakSet()
+        self._place(Storage(value.size, kind), 0)
+        self._array[...] = value
+
+    def _place(self, storage: Storage, offset: int) -> None:
+        self.storage = storage
+        self.offset = offset
+        self._array = storage.array[offset : offset + self.size].reshape(self.shape)
+
+    def move_to(self, storage: Storage, offset: int) -> None:
+        """Moves the value; programs bound to the old place are built again when next called."""
+        value = self._array
+        self._place(storage, offset)
+        self._array[...] = value
+        for program in list(self._programs):
+            program.stale = True
+        self._programs.clear()
+
+    def bind(self, program: Program) -> None:
+        """Tells the variable that a program holds its address."""
+        self._programs.add(program)
+
+    @property
+    def spec(self) -> TensorSpec:
+        return TensorSpec(self.shape, self.dtype)
+
+    @property
+    def size(self) -> int:
+        return int(np.prod(self.shape, dtype=np.int64))
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def value(self) -> Tensor:
+        """The current value: symbolic inside a trace."""
+        return trace.read(self)
+
+    @property
+    def array(self) -> np.ndarray:
+        """The memory itself, a NumPy view that writes through."""
+        return self._array
+
+    def numpy(self) -> np.ndarray:
+        """A copy of the value."""
+        return self._array.copy()
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        if trace.current() is not None:
+            return np.asarray(self.value, dtype=dtype)
+        return self._array.astype(dtype or self._array.dtype)
+
+    def assign(self, value: Any) -> Any:
+        """Replaces the value: at once, or at this point of the program that is being traced. Returns the variable."""
+        if trace.current() is not None:
+            trace.assign(self, value)
+            return self
+        array = np.asarray(value)
+        if array.shape != self.shape:
+            raise ValueError(f'variable "{self.name}": expected a value of shape {self.shape}; received {array.shape}')
+        if array.dtype.kind not in "fiub":
+            raise ValueError(f'variable "{self.name}": expected real numbers; received dtype {array.dtype}')
+        self._array[...] = array
+        return self
+
+    def assign_add(self, value: Any) -> Any:
+        return self.assign(self.value + value)  # type: ignore[operator]
+
+    def assign_sub(self, value: Any) -> Any:
+        return self.assign(self.value - value)  # type: ignore[operator]
+
+    def __float__(self) -> float:
+        return float(self.value)
+
+    def __int__(self) -> int:
+        return int(self.value)
+
+    def __bool__(self) -> bool:
+        return bool(self.value)
+
+    def __len__(self) -> int:
+        return len(self.value)
+
+    def __repr__(self) -> str:
+        return f"<Variable path={self.path} shape={self.shape} dtype={self.dtype}>"
+
+    __hash__ = object.__hash__
+
+
+def flatten_variables(variables: Sequence[Variable], name: str = "flat") -> Variable:
+    """Moves float32 variables into one storage, one after the other, and returns the variable that covers them all.
+
+    Assigning the flat variable assigns every member, inside a trace too.
+    """
+    for variable in variables:
+        if variable.dtype != "float32":
+            raise ValueError(f'variable "{variable.name}": expected float32; received {variable.dtype}')
+    storage = Storage(sum(v.size for v in variables), "float32")
+    offset = 0
+    for variable in variables:
+        variable.move_to(storage, offset)
+        offset += variable.size
+    flat = Variable.__new__(FlatVariable)
+    Variable.__init__(flat, np.zeros(0, np.float32), name=name)
+    flat.shape = (offset,)
+    flat._place(storage, 0)
+    flat.members = tuple(variables)
+    return flat
+
+
+class FlatVariable(Variable):
+    """A view over variables that lie side by side in one storage."""
+
+    members: tuple[Variable, ...]
+
+    @property
+    def is_current(self) -> bool:
+        """False once a member has moved elsewhere."""
+        return all(member.storage is self.storage for member in self.members)
