@@ -80,6 +80,7 @@ PYBIND11_MODULE(_cpu, module) {
       if (find_kernel_table(isa) != nullptr && machine_runs(isa)) names.emplace_back(isa);
     return names;
   });
+  bind_program(module);
   module.def("run_kernel", &run_kernel, py::arg("name"), py::arg("inputs"), py::arg("outputs"), py::arg("attrs"),
              py::arg("isa") = "", py::arg("workers") = 1);
 }

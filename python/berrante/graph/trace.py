@@ -16,7 +16,7 @@ import numpy as np
 from berrante.graph.tensor import DTYPES, Tensor, TensorSpec
 
 if TYPE_CHECKING:
-    from berrante.graph.variable import Variable
+    from berrante.graph.variable import FlatVariable, Variable
 
 
 class Graph:
@@ -26,6 +26,7 @@ class Graph:
         self.inputs: list[Tensor] = []
         self.leaves: dict[Variable, Tensor] = {}
         self.updates: dict[Variable, Tensor] = {}
+        self._parts: dict[FlatVariable, tuple[Tensor, ...]] = {}
 
     def add_input(self, spec: TensorSpec) -> Tensor:
         tensor = Tensor(spec, graph=self)
@@ -40,8 +41,20 @@ class Graph:
         return tensor
 
     def read(self, variable: Variable) -> Tensor:
+        from berrante.graph.variable import FlatVariable
+
+        if isinstance(variable, FlatVariable) and not self._is_fresh(variable):
+            from berrante.graph.primitives import concat, reshape
+
+            return concat([reshape(self.read(member), (member.size,)) for member in variable.members])
         value = self.updates.get(variable)
         return self.leaf(variable) if value is None else value
+
+    def _is_fresh(self, flat: FlatVariable) -> bool:
+        """Whether no member was assigned on its own since the flat variable was."""
+        parts = self._parts.get(flat, ())
+        current = tuple(self.updates.get(member) for member in flat.members)
+        return all(a is b for a, b in zip(current, parts, strict=True)) if parts else all(x is None for x in current)
 
     def assign(self, variable: Variable, value: Tensor) -> None:
         from berrante.graph.variable import FlatVariable
@@ -55,6 +68,7 @@ class Graph:
                 part = slice_flat(value, offset, member.size)
                 self.updates[member] = reshape(part, member.shape)
                 offset += member.size
+            self._parts[variable] = tuple(self.updates[member] for member in variable.members)
         self.updates[variable] = value
 
 

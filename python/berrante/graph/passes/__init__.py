@@ -1,0 +1,1 @@
+"""From a traced graph to a flat program: lower, fuse, place updates, assign memory."""

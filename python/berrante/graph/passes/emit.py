@@ -1,0 +1,101 @@
+"""Steps with memory to the flat instruction list that the executor takes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from berrante.graph.passes.ir import Buffer, MapStep, Plan, Ref, Step
+from berrante.graph.passes.memory import root
+from berrante.graph.tensor import DTYPES
+from berrante.runtime.kernels import DTYPE_CODES, MICRO_OPS, SCHEMA
+
+
+class Emitter:
+    """Writes addresses. Space 0 is the arena; every storage array gets a space of its own."""
+
+    def __init__(self, places: dict[Buffer, int]) -> None:
+        self.places = places
+        self.storages: list[np.ndarray] = []
+        self._spaces: dict[int, int] = {}
+
+    def tensor(self, ref: Ref) -> tuple[int, int, int, tuple[int, ...]]:
+        buffer, offset = root(ref.buffer)
+        offset += ref.offset
+        itemsize = DTYPES[ref.spec.dtype].itemsize
+        code = DTYPE_CODES[ref.spec.dtype]
+        if buffer.array is None:
+            return 0, self.places[buffer] + offset * itemsize, code, ref.spec.shape
+        space = self._spaces.get(id(buffer.array))
+        if space is None:
+            self.storages.append(buffer.array)
+            space = self._spaces[id(buffer.array)] = len(self.storages)
+        return space, (buffer.offset + offset) * itemsize, code, ref.spec.shape
+
+    def instruction(self, step: Step) -> tuple[str, list[Any], list[Any], dict[str, Any]]:
+        attrs = map_attrs(step) if isinstance(step, MapStep) else {k: step.attrs[k] for k in SCHEMA[step.kernel]}
+        return step.kernel, [self.tensor(r) for r in step.inputs], [self.tensor(r) for r in step.outputs], attrs
+
+
+def emit(plan: Plan, places: dict[Buffer, int]) -> tuple[list[Any], list[np.ndarray], list[Any], list[Any]]:
+    """Instructions, storages, inputs and outputs for `_cpu.Program`."""
+    emitter = Emitter(places)
+    instructions = [emitter.instruction(step) for step in plan.steps]
+    inputs = [emitter.tensor(ref) for ref in plan.inputs]
+    outputs = [emitter.tensor(ref) for ref in plan.outputs]
+    return instructions, emitter.storages, inputs, outputs
+
+
+def _strides(shape: tuple[int, ...], target: tuple[int, ...]) -> list[int]:
+    """Element strides of a dense tensor broadcast to `target`; 0 where it is repeated."""
+    padded = (1,) * (len(target) - len(shape)) + shape
+    strides, step = [0] * len(target), 1
+    for i in reversed(range(len(target))):
+        strides[i] = 0 if padded[i] == 1 else step
+        step *= padded[i]
+    return strides
+
+
+def collapse(shape: tuple[int, ...], inputs: list[list[int]]) -> tuple[list[int], list[list[int]]]:
+    """Merges adjacent dimensions that every input walks in one stride, and drops those of extent 1."""
+    extents: list[int] = []
+    strides: list[list[int]] = [[] for _ in inputs]
+    for i, n in enumerate(shape):
+        if n == 1:
+            continue
+        if extents and all(s[-1] == x[i] * n for s, x in zip(strides, inputs, strict=True)):
+            extents[-1] *= n
+            for s, x in zip(strides, inputs, strict=True):
+                s[-1] = x[i]
+        else:
+            extents.append(n)
+            for s, x in zip(strides, inputs, strict=True):
+                s.append(x[i])
+    if not extents:
+        return [1], [[0] for _ in inputs]
+    return extents, strides
+
+
+def map_attrs(step: MapStep) -> dict[str, Any]:
+    """The map kernel's attributes (csrc/core/micro.def)."""
+    size = step.outputs[0].spec.size
+    walks = []
+    for ref in step.inputs:
+        # A dense operand may come in another shape of the same size (a reshape between two fused maps).
+        shape = step.shape if ref.spec.size == size else ref.spec.shape
+        walks.append(_strides(shape, step.shape) if ref.spec.size != 1 else [0] * len(step.shape))
+    extents, strides = collapse(step.shape, walks)
+    n_in, n_const = len(step.inputs), len(step.constants)
+    first = {"in": 0, "const": n_in, "temp": n_in + n_const}
+    code: list[int] = []
+    for micro, target, operands in step.code:
+        numbers = [first[kind] + k for kind, k in (target, *operands)]
+        code += [MICRO_OPS[micro], *numbers, *([-1] * (4 - len(numbers)))]
+    return {
+        "shape": extents,
+        "strides": [s for walk in strides for s in walk],
+        "code": code,
+        "constants": step.constants,
+        "outputs": [first[kind] + k for kind, k in step.results],
+    }

@@ -1,0 +1,102 @@
+"""Programs: a traced function, compiled to one flat list of kernel calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from berrante.graph.op import as_tensor
+from berrante.graph.passes.emit import emit
+from berrante.graph.passes.fuse import fuse
+from berrante.graph.passes.ir import Buffer, Plan, Ref
+from berrante.graph.passes.lower import Lowering, lower
+from berrante.graph.passes.memory import assign_arena, concat_in_place
+from berrante.graph.passes.updates import place_updates
+from berrante.graph.tape import flatten, map_structure
+from berrante.graph.tensor import DTYPES, TensorSpec
+from berrante.graph.trace import Graph, tracing
+from berrante.graph.variable import FlatVariable
+from berrante.runtime.kernels import CpuProgram
+
+
+class Program:
+    """A function of tensors, traced once for fixed shapes and dtypes and compiled.
+
+    Args:
+        function: takes one symbolic tensor per spec; returns tensors in any nesting of lists, tuples and dicts
+            (None is kept). Variables that it assigns are updated in place by every run.
+        specs: the inputs' shapes and dtypes.
+    """
+
+    def __init__(self, function: Callable[..., Any], specs: Sequence[TensorSpec]) -> None:
+        self.specs = [TensorSpec(tuple(spec[0]), spec[1]) for spec in specs]
+        self.stale = False
+        with tracing() as graph:
+            inputs = [graph.add_input(spec) for spec in self.specs]
+            self._structure = function(*inputs)
+            outputs = [as_tensor(x) for x in flatten(self._structure) if x is not None]
+        plan, lowering = lower(graph, outputs)
+        optimize(plan, _updates(graph, lowering))
+        places, size = assign_arena(plan)
+        self.plan = plan
+        self.steps = len(plan.steps)
+        instructions, storages, ins, outs = emit(plan, places)
+        self._program = CpuProgram(instructions, size, storages, ins, outs)
+        for variable in graph.leaves.keys() | graph.updates.keys():
+            variable.bind(self)
+
+    @property
+    def arena_size(self) -> int:
+        """Bytes of working memory."""
+        return int(self._program.arena_size)
+
+    def __call__(self, *arrays: Any) -> Any:
+        """Runs on concrete arrays of exactly the program's shapes; gives NumPy arrays in the function's nesting."""
+        prepared = []
+        for i, (array, spec) in enumerate(zip(arrays, self.specs, strict=True)):
+            value = np.ascontiguousarray(array, dtype=DTYPES[spec.dtype])
+            if value.shape != spec.shape and value.size != spec.size:
+                raise ValueError(f"input {i}: expected shape {spec.shape}; received {value.shape}")
+            prepared.append(value)
+        results = iter(self._program.run(prepared))
+        return map_structure(lambda x: None if x is None else next(results), self._structure)
+
+    def run_batches(
+        self,
+        sources: list[np.ndarray],
+        order: np.ndarray | None,
+        first: int,
+        count: int,
+        budget: float | None = None,
+    ) -> int:
+        """Runs batches `first` to `first + count - 1` in one call; returns how many ran before the budget was spent.
+
+        Batch k holds the rows `order[k * B : (k + 1) * B]` of every source, B being the inputs' first extent.
+        """
+        return int(self._program.run_batches(sources, order, first, count, budget))
+
+    def profile(self, repeats: int = 10) -> list[tuple[str, float]]:
+        """Kernel names and seconds, one per step, on one thread."""
+        return list(self._program.profile(repeats))
+
+
+def optimize(plan: Plan, updates: list[tuple[Ref, Ref]]) -> None:
+    """All passes that change the plan, in their order."""
+    keep = list(plan.outputs)
+    plan.outputs = keep + [source for _, source in updates]  # new values are needed at the end, too
+    fuse(plan)
+    plan.outputs = plan.outputs[: len(keep)]
+    place_updates(plan, updates)
+    concat_in_place(plan)
+
+
+def _updates(graph: Graph, lowering: Lowering) -> list[tuple[Ref, Ref]]:
+    """Each updated variable's memory and its new value, flat variables first."""
+    pairs = []
+    for variable in sorted(graph.updates, key=lambda v: not isinstance(v, FlatVariable)):
+        place = Buffer(variable.size, variable.dtype, "variable", variable.storage.array, variable.offset)
+        value = graph.updates[variable]
+        pairs.append((Ref(place, 0, variable.spec), lowering.ref(value)))
+    return pairs

@@ -1,0 +1,1 @@
+"""Devices and kernels: the only package that imports the compiled modules."""
