@@ -1,0 +1,1 @@
+"""berrante: Keras' API on a small compiled core."""

@@ -1,0 +1,115 @@
+"""Activations with parameters, as layers, after keras.layers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from berrante import activations, constraints, initializers, ops, regularizers
+from berrante.layers.layer import InputSpec, Layer
+
+
+class ReLU(Layer):
+    """x above the threshold, else negative_slope * (x - threshold); at most max_value."""
+
+    fields = ("max_value", "negative_slope", "threshold")
+
+    def __init__(
+        self, max_value: float | None = None, negative_slope: float = 0.0, threshold: float = 0.0, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        if (max_value is not None and max_value < 0) or negative_slope < 0 or threshold < 0:
+            raise ValueError(
+                f"{self._label()} expected arguments of at least 0; received max_value={max_value}, "
+                f"negative_slope={negative_slope}, threshold={threshold}"
+            )
+        self.max_value, self.negative_slope, self.threshold = max_value, negative_slope, threshold
+
+    def call(self, inputs: Any) -> Any:
+        return activations.relu(inputs, self.negative_slope, self.max_value, self.threshold)
+
+
+class LeakyReLU(Layer):
+    """x above 0, else negative_slope * x."""
+
+    fields = ("negative_slope",)
+
+    def __init__(self, negative_slope: float = 0.3, **kwargs: Any) -> None:
+        negative_slope = kwargs.pop("alpha", negative_slope)
+        super().__init__(**kwargs)
+        if negative_slope is None or negative_slope < 0:
+            raise ValueError(f"{self._label()} expected negative_slope of at least 0; received {negative_slope}")
+        self.negative_slope = float(negative_slope)
+
+    def call(self, inputs: Any) -> Any:
+        return ops.leaky_relu(inputs, self.negative_slope)
+
+
+class PReLU(Layer):
+    """x above 0, else a learnt slope times x; shared_axes share their slopes (He et al., 2015)."""
+
+    fields = ("alpha_initializer", "alpha_regularizer", "alpha_constraint", "shared_axes")
+
+    def __init__(
+        self, alpha_initializer: Any = "Zeros", alpha_regularizer: Any = None, alpha_constraint: Any = None,
+        shared_axes: Any = None, **kwargs: Any,
+    ) -> None:  # fmt: skip
+        super().__init__(**kwargs)
+        self.alpha_initializer = initializers.get(alpha_initializer)
+        self.alpha_regularizer = regularizers.get(alpha_regularizer)
+        self.alpha_constraint = constraints.get(alpha_constraint)
+        self.shared_axes = [shared_axes] if isinstance(shared_axes, int) else list(shared_axes) if shared_axes else None
+
+    def build(self, input_shape: Any) -> None:
+        shape = list(input_shape[1:])
+        for axis in self.shared_axes or ():
+            shape[axis - 1] = 1
+        self.alpha = self.add_weight(
+            tuple(shape), self.alpha_initializer, regularizer=self.alpha_regularizer,
+            constraint=self.alpha_constraint, name="alpha",
+        )  # fmt: skip
+        self.input_spec = InputSpec(ndim=len(input_shape))
+
+    def call(self, inputs: Any) -> Any:
+        negative = ops.multiply(self.alpha, ops.negative(ops.relu(ops.negative(inputs))))
+        return ops.add(ops.relu(inputs), negative)
+
+
+class ELU(Layer):
+    """x above 0, else alpha * (exp(x) - 1)."""
+
+    fields = ("alpha",)
+
+    def __init__(self, alpha: float = 1.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.alpha = alpha
+
+    def call(self, inputs: Any) -> Any:
+        return ops.elu(inputs, self.alpha)
+
+
+class ThresholdedReLU(Layer):
+    """x above theta, else 0."""
+
+    fields = ("theta",)
+
+    def __init__(self, theta: float = 1.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.theta = theta
+
+    def call(self, inputs: Any) -> Any:
+        return ops.threshold(inputs, self.theta, 0.0)
+
+
+class Softmax(Layer):
+    """exp(x) normalised to sum 1 along an axis; a mask's zeros get no share."""
+
+    fields = ("axis",)
+
+    def __init__(self, axis: Any = -1, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.axis = axis
+
+    def call(self, inputs: Any, mask: Any = None) -> Any:
+        if mask is not None:
+            inputs = ops.add(inputs, ops.multiply(ops.subtract(1.0, ops.cast(mask, "float32")), -3e38))
+        return ops.softmax(inputs, self.axis)

@@ -1,0 +1,496 @@
+"""Layer: weights, a `call`, and the bookkeeping around it, after keras.layers.Layer.
+
+A layer builds its weights at its first call, from the input's shape. Called on tensors it computes (or is traced); called on
+functional placeholders it records a node. Sublayers, variables and metrics are found as they are assigned to attributes.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from berrante import activations, initializers, ops, regularizers
+from berrante import constraints as constraints_module
+from berrante.graph.keras_tensor import FunctionalNode, KerasTensor, infer_outputs
+from berrante.graph.op import as_tensor
+from berrante.graph.tape import flatten, map_structure
+from berrante.graph.tensor import Tensor, standard_dtype
+from berrante.graph.variable import Variable
+from berrante.random import SeedGenerator
+
+_name_counts: dict[str, int] = {}
+
+
+def snake_case(name: str) -> str:
+    """`Conv2DTranspose` -> `conv2d_transpose`, as Keras names layers."""
+    name = re.sub(r"\W+", "", name)
+    name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
+    return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
+
+
+def unique_name(prefix: str) -> str:
+    """`dense`, then `dense_1`, ... until `reset_names`."""
+    n = _name_counts.get(prefix, 0)
+    _name_counts[prefix] = n + 1
+    return prefix if n == 0 else f"{prefix}_{n}"
+
+
+def reset_names() -> None:
+    _name_counts.clear()
+
+
+class _CallContext(threading.local):
+    """What enclosing calls pass down: the training flag, and where losses go."""
+
+    def __init__(self) -> None:
+        self.training: bool | None = None
+        self.losses: list[Any] | None = None
+        self.depth = 0
+
+
+call_context = _CallContext()
+
+
+class InputSpec:
+    """What a layer accepts: rank, extents of some axes, dtype."""
+
+    def __init__(
+        self, dtype: Any = None, shape: Any = None, ndim: int | None = None, max_ndim: int | None = None,
+        min_ndim: int | None = None, axes: dict[int, int | None] | None = None, allow_last_axis_squeeze: bool = False,
+        name: str | None = None, optional: bool = False,
+    ) -> None:  # fmt: skip
+        self.dtype = dtype
+        self.shape = None if shape is None else tuple(shape)
+        self.ndim = len(self.shape) if self.shape is not None else ndim
+        self.max_ndim, self.min_ndim = max_ndim, min_ndim
+        self.axes = axes or {}
+
+
+class Layer:
+    """The base of all layers.
+
+    Args:
+        activity_regularizer: a penalty on the output.
+        trainable: whether optimizers may change the weights.
+        dtype: float32 (others are accepted and computed in float32).
+        name: unique in a model; by default from the class.
+        input_shape, batch_input_shape, input_dim: the first layer's input, without (with) the batch.
+    """
+
+    # Attributes that are constructor arguments of the same name: get_config writes them.
+    fields: tuple[str, ...] = ()
+
+    def __init__(
+        self, *, activity_regularizer: Any = None, trainable: bool = True, dtype: Any = None, autocast: bool = True,
+        name: str | None = None, **kwargs: Any,
+    ) -> None:  # fmt: skip
+        self._setup()
+        shape = kwargs.pop("input_shape", None)
+        batch = kwargs.pop("batch_size", None)
+        dim = kwargs.pop("input_dim", None)
+        full = kwargs.pop("batch_input_shape", kwargs.pop("batch_shape", None))
+        if dim is not None:
+            shape = (dim,)
+        if shape is not None:
+            full = (batch, *((shape,) if isinstance(shape, int) else tuple(shape)))
+        if full is not None:
+            self.batch_input_shape = tuple(full)
+        if kwargs:
+            raise TypeError(f"{type(self).__name__} got unexpected arguments: {', '.join(sorted(kwargs))}")
+        if name is not None and not isinstance(name, str):
+            raise TypeError(f"{type(self).__name__}: expected name to be a str; received {name!r}")
+        self.name = name or unique_name(snake_case(type(self).__name__))
+        self._trainable = bool(trainable)
+        self._dtype = getattr(dtype, "name", dtype) if not isinstance(dtype, dict) else dtype["config"]["name"]
+        self.autocast = autocast
+        self.activity_regularizer = regularizers.get(activity_regularizer)
+
+    def _setup(self) -> None:
+        """State that attribute assignment needs; also runs for subclasses that assign before super().__init__()."""
+        if "_layers" in self.__dict__:
+            return
+        put = object.__setattr__
+        put(self, "_layers", [])
+        put(self, "_variables", [])
+        put(self, "_seed_generators", [])
+        put(self, "_metrics", [])
+        put(self, "_losses", [])
+        put(self, "_nodes", [])
+        put(self, "built", False)
+        put(self, "input_spec", None)
+        put(self, "supports_masking", False)
+        put(self, "_call_arguments", None)
+        put(self, "_building", False)
+
+    # --- tracking ---------------------------------------------------------------------------------------------------
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self._setup()
+        if isinstance(value, (Layer, Variable, SeedGenerator)) or hasattr(value, "update_state"):
+            self._track(value)
+        elif isinstance(value, (list, tuple, dict)) and value and not name.startswith("_"):
+            for item in flatten(value):
+                self._track(item)
+        object.__setattr__(self, name, value)
+
+    def _track(self, value: Any) -> None:
+        if isinstance(value, Layer):
+            if not any(value is layer for layer in self._layers):
+                self._layers.append(value)
+        elif isinstance(value, Variable):
+            if not any(value is v for v in self._variables):
+                self._variables.append(value)
+        elif isinstance(value, SeedGenerator):
+            self._seed_generators.append(value)
+        elif hasattr(value, "update_state") and hasattr(value, "result"):
+            self._metrics.append(value)
+
+    def _flatten_layers(self, include_self: bool = True) -> Iterator[Layer]:
+        if include_self:
+            yield self
+        for layer in self._layers:
+            yield from layer._flatten_layers()
+
+    # --- weights ----------------------------------------------------------------------------------------------------
+
+    def build(self, input_shape: Any) -> None:
+        """Makes the weights; subclasses that have any override it."""
+        self.built = True
+
+    def add_weight(
+        self, shape: Any = None, initializer: Any = None, dtype: Any = None, trainable: bool = True,
+        autocast: bool = True, regularizer: Any = None, constraint: Any = None, aggregation: str = "none",
+        overwrite_with_gradient: bool = False, name: str | None = None,
+    ) -> Variable:  # fmt: skip
+        """A weight of the layer; the initializer defaults to glorot_uniform (zeros for integers)."""
+        if isinstance(shape, str):  # Keras 2's order: name, shape
+            raise TypeError(f"{self._label()}: expected add_weight(shape=...); received shape={shape!r}")
+        shape = () if shape is None else (shape,) if isinstance(shape, int) else tuple(shape)
+        kind = standard_dtype(dtype or "float32")
+        chosen = initializers.get(initializer) or ("glorot_uniform" if kind == "float32" else "zeros")
+        variable = Variable(
+            initializers.get(chosen), shape, kind, trainable, name or f"variable{len(self._variables) or ''}"
+        )
+        variable.path = f"{self.name}/{variable.name}"
+        variable.regularizer = regularizers.get(regularizer)
+        variable.constraint = constraints_module.get(constraint)
+        self._track(variable)
+        return variable
+
+    add_variable = add_weight
+
+    @property
+    def trainable(self) -> bool:
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        object.__setattr__(self, "_trainable", bool(value))
+        for layer in self._layers:
+            layer.trainable = value
+
+    @property
+    def variables(self) -> list[Variable]:
+        """Weights and the state of random generators."""
+        seen: dict[Variable, None] = {}
+        for v in self.weights:
+            seen[v] = None
+        for layer in self._flatten_layers():
+            for generator in layer._seed_generators:
+                seen[generator.state] = None
+        return list(seen)
+
+    @property
+    def weights(self) -> list[Variable]:
+        """Trainable weights, then the others, each layer's after its own order (nested layers in place)."""
+        seen: dict[Variable, None] = {}
+        own_first = sorted(self._variables, key=lambda v: not v.trainable)
+        for v in own_first:
+            seen[v] = None
+        for layer in self._layers:
+            for v in layer.weights:
+                seen[v] = None
+        return list(seen)
+
+    def _collect_trainable(self) -> Iterator[Variable]:
+        if self._trainable:
+            yield from (v for v in self._variables if v.trainable)
+        for layer in self._layers:
+            yield from layer._collect_trainable()
+
+    @property
+    def trainable_weights(self) -> list[Variable]:
+        if not self._trainable:
+            return []
+        return list(dict.fromkeys(self._collect_trainable()))
+
+    trainable_variables = trainable_weights
+
+    @property
+    def non_trainable_weights(self) -> list[Variable]:
+        trainable = set(self.trainable_weights)
+        return [v for v in self.weights if v not in trainable]
+
+    @property
+    def non_trainable_variables(self) -> list[Variable]:
+        trainable = set(self.trainable_weights)
+        return [v for v in self.variables if v not in trainable]
+
+    def get_weights(self) -> list[np.ndarray]:
+        """Copies of the weights as NumPy arrays."""
+        return [v.numpy() for v in self.weights]
+
+    def set_weights(self, weights: Sequence[Any]) -> None:
+        """Replaces all weights; nothing changes if a shape does not fit."""
+        own = self.weights
+        arrays = [np.asarray(w) for w in weights]
+        if len(arrays) != len(own):
+            raise ValueError(f"{self._label()}: expected {len(own)} weights; received {len(arrays)}")
+        for v, w in zip(own, arrays, strict=True):
+            if v.shape != w.shape:
+                raise ValueError(f"{self._label()}: expected shape {v.shape} for {v.path}; received {w.shape}")
+        for v, w in zip(own, arrays, strict=True):
+            v.assign(w)
+
+    def count_params(self) -> int:
+        """The number of elements of all weights."""
+        if not self.built:
+            raise ValueError(f"{self._label()} has no weights yet: build it or call it on data first")
+        return sum(v.size for v in self.weights)
+
+    # --- calls ------------------------------------------------------------------------------------------------------
+
+    def call(self, *args: Any, **kwargs: Any) -> Any:
+        raise NotImplementedError(f"{type(self).__name__} must define call()")
+
+    def _arguments(self) -> set[str]:
+        if self._call_arguments is None:
+            object.__setattr__(self, "_call_arguments", set(inspect.signature(self.call).parameters))
+        return self._call_arguments
+
+    def _label(self) -> str:
+        return f'[{snake_case(type(self).__name__)} "{self.name}"]'
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if not hasattr(self, "name"):
+            raise RuntimeError(f"{type(self).__name__}.__init__ must call super().__init__()")
+        args = tuple(map_structure(self._as_input, a) for a in args)
+        kwargs = {k: map_structure(self._as_input, v) if k != "training" else v for k, v in kwargs.items()}
+        tensors = [x for x in flatten([list(args), kwargs]) if isinstance(x, (Tensor, KerasTensor))]
+        self._check_input(args)
+        if not self.built and not self._building:
+            self._build_for(args, kwargs)
+        if any(isinstance(x, KerasTensor) for x in tensors):
+            try:
+                outputs = infer_outputs(self._run, args, kwargs)
+            except (ValueError, TypeError) as error:
+                raise self._named(error) from error
+            node = FunctionalNode(self, args, kwargs, outputs)
+            self._nodes.append(node)
+            return node.structure
+        try:
+            return self._run(*args, **kwargs)
+        except (ValueError, TypeError) as error:
+            raise self._named(error) from error
+
+    def _named(self, error: Exception) -> Exception:
+        text = str(error)
+        if text.startswith("[") and '"' in text.split("]")[0]:
+            return error
+        return type(error)(f"{self._label()} {text}") if type(error) in (ValueError, TypeError) else error
+
+    def _run(self, *args: Any, **kwargs: Any) -> Any:
+        context = call_context
+        outer, outer_losses = context.training, context.losses
+        training = kwargs.get("training")
+        if training is None:
+            training = outer
+        if "training" in self._arguments():
+            kwargs["training"] = bool(training) if training is not None else False
+        else:
+            kwargs.pop("training", None)
+        top = context.depth == 0
+        if top:
+            self._clear_losses()
+        context.training = training
+        context.depth += 1
+        try:
+            outputs = self.call(*args, **kwargs)
+            if self.activity_regularizer is not None:
+                for y in flatten(outputs):
+                    batch = max(1, y.shape[0]) if y.shape else 1
+                    self._losses.append(ops.divide(self.activity_regularizer(y), float(batch)))
+            return outputs
+        finally:
+            context.training, context.losses = outer, outer_losses
+            context.depth -= 1
+
+    def _as_input(self, x: Any) -> Any:
+        """Arrays and variables as tensors; integers and bytes as float32 where the layer computes in floats."""
+        if isinstance(x, (np.ndarray, Variable, np.generic)):
+            x = as_tensor(x)
+        if isinstance(x, Tensor) and x.dtype == "uint8" and self.autocast and self._casts_integers():
+            x = ops.cast(x, "float32")
+        return x
+
+    def _casts_integers(self) -> bool:
+        return True
+
+    def _check_input(self, args: tuple[Any, ...]) -> None:
+        spec = self.input_spec
+        if spec is None or not args or not isinstance(spec, InputSpec):
+            return
+        x = args[0]
+        if not isinstance(x, (Tensor, KerasTensor)):
+            return
+        rank = len(x.shape)
+        shape = tuple(x.shape)
+        if spec.ndim is not None and rank != spec.ndim:
+            raise ValueError(f"{self._label()} expected {spec.ndim}-D input{self._layout(spec.ndim)}; received shape {shape}")
+        if spec.min_ndim is not None and rank < spec.min_ndim:
+            raise ValueError(f"{self._label()} expected input of at least {spec.min_ndim}-D; received shape {shape}")
+        if spec.max_ndim is not None and rank > spec.max_ndim:
+            raise ValueError(f"{self._label()} expected input of at most {spec.max_ndim}-D; received shape {shape}")
+        for axis, extent in spec.axes.items():
+            if extent is not None and shape[axis] is not None and shape[axis] != extent:
+                raise ValueError(f"{self._label()} expected extent {extent} at axis {axis}; received shape {shape}")
+
+    def _layout(self, rank: int) -> str:
+        """` (N, H, W, C)` for layers of images."""
+        letters = {3: ["N", "L", "C"], 4: ["N", "H", "W", "C"]}.get(rank)
+        if letters is None or not hasattr(self, "data_format"):
+            return ""
+        if self.data_format == "channels_first":
+            letters = [letters[0], letters[-1], *letters[1:-1]]
+        return f" ({', '.join(letters)})"
+
+    def _build_for(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        object.__setattr__(self, "_building", True)
+        try:
+            shapes = [map_structure(lambda x: tuple(getattr(x, "shape", ())), a) for a in args]
+            self.build(shapes[0] if shapes else None)
+            self._build_shapes = shapes[0] if shapes else None
+        except (ValueError, TypeError) as error:
+            raise self._named(error) from error
+        finally:
+            object.__setattr__(self, "_building", False)
+        self.built = True
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """The output's shape for an input's; None for unknown extents."""
+        x = map_shapes(lambda shape: KerasTensor(shape), input_shape)
+        return map_structure(lambda y: y.shape, self.compute_output_spec(x))
+
+    def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
+        """The output placeholders for input placeholders."""
+        if not self.built:
+            self._build_for(args, kwargs)
+        return infer_outputs(self._run, args, kwargs)
+
+    # --- losses and metrics -----------------------------------------------------------------------------------------
+
+    def add_loss(self, loss: Any) -> None:
+        """Adds a scalar to the model's loss; called inside `call`."""
+        self._losses.extend(flatten(loss))
+
+    def _clear_losses(self) -> None:
+        for layer in self._flatten_layers():
+            layer._losses.clear()
+
+    @property
+    def losses(self) -> list[Any]:
+        """Losses added by the last call, and the penalties on weights."""
+        result = [loss for layer in self._flatten_layers() for loss in layer._losses]
+        for v in self.trainable_weights:
+            if v.regularizer is not None:
+                result.append(v.regularizer(v.value))
+        return result
+
+    @property
+    def metrics(self) -> list[Any]:
+        return [m for layer in self._flatten_layers() for m in layer._metrics]
+
+    # --- graph attributes -------------------------------------------------------------------------------------------
+
+    def _node_tensors(self, which: str) -> Any:
+        if not self._nodes:
+            raise AttributeError(f"{self._label()} has no {which}: it was never called on an Input")
+        node = self._nodes[0]
+        return (node.inputs[0] if len(node.inputs) == 1 else node.inputs) if which == "input" else node.structure
+
+    @property
+    def input(self) -> Any:
+        return self._node_tensors("input")
+
+    @property
+    def output(self) -> Any:
+        return self._node_tensors("output")
+
+    @property
+    def dtype(self) -> str:
+        return self._dtype or "float32"
+
+    compute_dtype = variable_dtype = dtype
+
+    @property
+    def path(self) -> str:
+        return self.name
+
+    # --- config -----------------------------------------------------------------------------------------------------
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments, as Keras writes them."""
+        config: dict[str, Any] = {"name": self.name, "trainable": self._trainable, "dtype": self._dtype_config()}
+        for field in self.fields:
+            config[field] = _config_value(field, getattr(self, field))
+        if self.activity_regularizer is not None and "activity_regularizer" not in config:
+            config["activity_regularizer"] = _config_value("activity_regularizer", self.activity_regularizer)
+        return config
+
+    def _dtype_config(self) -> Any:
+        return {
+            "module": "keras", "class_name": "DTypePolicy", "config": {"name": self.dtype}, "registered_name": None,
+        }  # fmt: skip
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Any:
+        return cls(**config)
+
+    def get_build_config(self) -> dict[str, Any] | None:
+        shape = getattr(self, "_build_shapes", None)
+        return None if shape is None else {"input_shape": shape}
+
+    def build_from_config(self, config: dict[str, Any]) -> None:
+        if config.get("input_shape") is not None and not self.built:
+            self.build(map_shapes(tuple, config["input_shape"]))
+            self.built = True
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} name={self.name}, built={self.built}>"
+
+    def __getstate__(self) -> Any:
+        raise TypeError(f"{type(self).__name__} is not picklable; use save() or get_config() and get_weights()")
+
+
+def map_shapes(function: Callable[[Any], Any], shapes: Any) -> Any:
+    """Applies a function to each shape (a sequence of ints and Nones) of a nesting."""
+    if isinstance(shapes, dict):
+        return {k: map_shapes(function, v) for k, v in shapes.items()}
+    if all(n is None or isinstance(n, (int, np.integer)) for n in shapes):
+        return function(shapes)
+    return [map_shapes(function, s) for s in shapes]
+
+
+def _config_value(field: str, value: Any) -> Any:
+    if field == "activation":
+        return activations.serialize(value)
+    if field.endswith(("initializer", "regularizer", "constraint")) and value is not None:
+        from berrante.saving.registry import serialize_keras_object
+
+        return serialize_keras_object(value)
+    return value

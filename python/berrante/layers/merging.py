@@ -1,0 +1,153 @@
+"""Layers of several inputs, and their lower-case functional forms, after keras.layers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import reduce
+from typing import Any
+
+from berrante import ops
+from berrante.layers.layer import Layer
+
+
+class Merge(Layer):
+    """Combines a list of tensors element by element; shapes broadcast."""
+
+    def build(self, input_shape: Any) -> None:
+        if not isinstance(input_shape, (list, tuple)) or not isinstance(input_shape[0], (list, tuple)):
+            raise ValueError(f"expected a list of at least two inputs; received shape {input_shape}")
+        if len(input_shape) < 1:
+            raise ValueError("expected a list of inputs; received an empty one")
+
+    def _casts_integers(self) -> bool:
+        return False
+
+    def merge(self, inputs: Sequence[Any]) -> Any:
+        raise NotImplementedError
+
+    def call(self, inputs: Sequence[Any]) -> Any:
+        rank = max(len(x.shape) for x in inputs)
+        # As in Keras, missing dimensions are put after the batch.
+        same = [x if len(x.shape) == rank else ops.reshape(x, (x.shape[0], *(1,) * (rank - len(x.shape)), *x.shape[1:]))
+                for x in inputs]  # fmt: skip
+        return self.merge(same)
+
+
+class Add(Merge):
+    """The sum of the inputs."""
+
+    def merge(self, inputs: Sequence[Any]) -> Any:
+        return reduce(ops.add, inputs)
+
+
+class Subtract(Merge):
+    """The first input minus the second."""
+
+    def merge(self, inputs: Sequence[Any]) -> Any:
+        if len(inputs) != 2:
+            raise ValueError(f"expected exactly 2 inputs; received {len(inputs)}")
+        return ops.subtract(*inputs)
+
+
+class Multiply(Merge):
+    """The product of the inputs."""
+
+    def merge(self, inputs: Sequence[Any]) -> Any:
+        return reduce(ops.multiply, inputs)
+
+
+class Average(Merge):
+    """The mean of the inputs."""
+
+    def merge(self, inputs: Sequence[Any]) -> Any:
+        return ops.divide(reduce(ops.add, inputs), float(len(inputs)))
+
+
+class Maximum(Merge):
+    """The largest of the inputs."""
+
+    def merge(self, inputs: Sequence[Any]) -> Any:
+        return reduce(ops.maximum, inputs)
+
+
+class Minimum(Merge):
+    """The smallest of the inputs."""
+
+    def merge(self, inputs: Sequence[Any]) -> Any:
+        return reduce(ops.minimum, inputs)
+
+
+class Concatenate(Merge):
+    """The inputs one after the other along an axis."""
+
+    fields = ("axis",)
+
+    def __init__(self, axis: int = -1, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.axis = axis
+
+    def call(self, inputs: Sequence[Any]) -> Any:
+        return ops.concatenate(inputs, self.axis)
+
+
+class Dot(Merge):
+    """Products of two inputs' vectors along axes; normalize gives cosines."""
+
+    fields = ("axes", "normalize")
+
+    def __init__(self, axes: Any, normalize: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.axes, self.normalize = axes, normalize
+
+    def call(self, inputs: Sequence[Any]) -> Any:
+        if len(inputs) != 2:
+            raise ValueError(f"expected exactly 2 inputs; received {len(inputs)}")
+        a, b = inputs
+        axes = [self.axes] * 2 if isinstance(self.axes, int) else list(self.axes)
+        ia, ib = axes[0] % len(a.shape), axes[1] % len(b.shape)
+        if self.normalize:
+            a, b = ops.normalize(a, ia), ops.normalize(b, ib)
+        la, lb = "ncdefg"[: len(a.shape)], "nxyzuv"[: len(b.shape)]
+        la, lb = la[:ia] + "k" + la[ia + 1 :], lb[:ib] + "k" + lb[ib + 1 :]
+        y = ops.einsum(f"{la},{lb}->n{(la[1:] + lb[1:]).replace('k', '')}", a, b)
+        return ops.expand_dims(y, -1) if len(y.shape) == 1 else y
+
+
+def add(inputs: Sequence[Any], **kwargs: Any) -> Any:
+    """Add()(inputs)."""
+    return Add(**kwargs)(inputs)
+
+
+def subtract(inputs: Sequence[Any], **kwargs: Any) -> Any:
+    """Subtract()(inputs)."""
+    return Subtract(**kwargs)(inputs)
+
+
+def multiply(inputs: Sequence[Any], **kwargs: Any) -> Any:
+    """Multiply()(inputs)."""
+    return Multiply(**kwargs)(inputs)
+
+
+def average(inputs: Sequence[Any], **kwargs: Any) -> Any:
+    """Average()(inputs)."""
+    return Average(**kwargs)(inputs)
+
+
+def maximum(inputs: Sequence[Any], **kwargs: Any) -> Any:
+    """Maximum()(inputs)."""
+    return Maximum(**kwargs)(inputs)
+
+
+def minimum(inputs: Sequence[Any], **kwargs: Any) -> Any:
+    """Minimum()(inputs)."""
+    return Minimum(**kwargs)(inputs)
+
+
+def concatenate(inputs: Sequence[Any], axis: int = -1, **kwargs: Any) -> Any:
+    """Concatenate(axis)(inputs)."""
+    return Concatenate(axis, **kwargs)(inputs)
+
+
+def dot(inputs: Sequence[Any], axes: Any = -1, normalize: bool = False, **kwargs: Any) -> Any:
+    """Dot(axes, normalize)(inputs)."""
+    return Dot(axes, normalize, **kwargs)(inputs)

@@ -1,0 +1,122 @@
+"""Max, average and median pooling, over windows and over whole images, after keras.layers (the median is ours)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from berrante import ops
+from berrante.layers.convolution import image_data_format
+from berrante.layers.layer import InputSpec, Layer
+from berrante.ops.conv import pair
+
+
+class BasePooling(Layer):
+    """Windows over one or two dimensions; strides default to the window."""
+
+    spatial = 2
+    fields = ("pool_size", "strides", "padding", "data_format")
+    function: Any = None
+
+    def __init__(
+        self, pool_size: Any = 2, strides: Any = None, padding: str = "valid", data_format: str | None = None,
+        **kwargs: Any,
+    ) -> None:  # fmt: skip
+        super().__init__(**kwargs)
+        self.pool_size = pair(f"{self._label()} pool_size", pool_size, self.spatial)
+        self.strides = pair(f"{self._label()} strides", pool_size if strides is None else strides, self.spatial)
+        self.padding = padding.lower()
+        if self.padding not in ("valid", "same"):
+            raise ValueError(f"{self._label()} expected padding valid or same; received {padding!r}")
+        self.data_format = image_data_format(data_format)
+        self.input_spec = InputSpec(ndim=self.spatial + 2)
+
+    def call(self, inputs: Any) -> Any:
+        return type(self).function(inputs, self.pool_size, self.strides, self.padding, self.data_format)
+
+
+class MaxPooling2D(BasePooling):
+    """The largest element of each window."""
+
+    function = staticmethod(ops.max_pool)
+
+
+class MaxPooling1D(BasePooling):
+    """The largest element of each window."""
+
+    spatial = 1
+    function = staticmethod(ops.max_pool)
+
+
+class AveragePooling2D(BasePooling):
+    """The mean of each window's elements inside the input."""
+
+    function = staticmethod(ops.average_pool)
+
+
+class AveragePooling1D(BasePooling):
+    """The mean of each window's elements inside the input."""
+
+    spatial = 1
+    function = staticmethod(ops.average_pool)
+
+
+class MedianPooling2D(BasePooling):
+    """The median of each window's elements inside the input."""
+
+    function = staticmethod(ops.median_pool)
+
+
+class MedianPooling1D(BasePooling):
+    """The median of each window's elements inside the input."""
+
+    spatial = 1
+    function = staticmethod(ops.median_pool)
+
+
+class BaseGlobalPooling(Layer):
+    """One value a channel."""
+
+    spatial = 2
+    fields = ("data_format", "keepdims")
+    function: Any = None
+
+    def __init__(self, data_format: str | None = None, keepdims: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.data_format = image_data_format(data_format)
+        self.keepdims = keepdims
+        self.input_spec = InputSpec(ndim=self.spatial + 2)
+
+    def call(self, inputs: Any) -> Any:
+        first = 2 if self.data_format == "channels_first" else 1
+        return type(self).function(inputs, axis=tuple(range(first, first + self.spatial)), keepdims=self.keepdims)
+
+
+class GlobalAveragePooling2D(BaseGlobalPooling):
+    """The mean over height and width."""
+
+    function = staticmethod(ops.mean)
+
+
+class GlobalAveragePooling1D(BaseGlobalPooling):
+    """The mean over steps."""
+
+    spatial = 1
+    function = staticmethod(ops.mean)
+
+
+class GlobalMaxPooling2D(BaseGlobalPooling):
+    """The largest element over height and width."""
+
+    function = staticmethod(ops.max)
+
+
+class GlobalMaxPooling1D(BaseGlobalPooling):
+    """The largest element over steps."""
+
+    spatial = 1
+    function = staticmethod(ops.max)
+
+
+MaxPool1D, MaxPool2D, AvgPool1D, AvgPool2D = MaxPooling1D, MaxPooling2D, AveragePooling1D, AveragePooling2D
+GlobalMaxPool1D, GlobalMaxPool2D = GlobalMaxPooling1D, GlobalMaxPooling2D
+GlobalAvgPool1D, GlobalAvgPool2D = GlobalAveragePooling1D, GlobalAveragePooling2D

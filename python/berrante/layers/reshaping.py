@@ -1,0 +1,191 @@
+"""Layers that only move elements, after keras.layers."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+from berrante import ops
+from berrante.layers.convolution import image_data_format
+from berrante.layers.layer import InputSpec, Layer
+from berrante.ops.conv import pair
+
+
+class Flatten(Layer):
+    """[N, ...] -> [N, elements]; channels_first moves the channels last before, as Keras does."""
+
+    fields = ("data_format",)
+
+    def __init__(self, data_format: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.data_format = image_data_format(data_format)
+        self.input_spec = InputSpec(min_ndim=1)
+
+    def call(self, inputs: Any) -> Any:
+        if self.data_format == "channels_first" and len(inputs.shape) > 2:
+            inputs = ops.moveaxis(inputs, 1, -1)
+        return ops.reshape(inputs, (inputs.shape[0], prod(inputs.shape[1:])))
+
+
+class Reshape(Layer):
+    """Another shape for each sample; one extent may be -1."""
+
+    fields = ("target_shape",)
+
+    def __init__(self, target_shape: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.target_shape = (target_shape,) if isinstance(target_shape, int) else tuple(target_shape)
+
+    def call(self, inputs: Any) -> Any:
+        target = list(self.target_shape)
+        if -1 in target:
+            rest = prod(n for n in target if n != -1)
+            target[target.index(-1)] = prod(inputs.shape[1:]) // max(rest, 1)
+        return ops.reshape(inputs, (inputs.shape[0], *target))
+
+
+class Permute(Layer):
+    """The dimensions of each sample in another order; dims count from 1."""
+
+    fields = ("dims",)
+
+    def __init__(self, dims: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.dims = tuple(dims)
+        if sorted(self.dims) != list(range(1, len(self.dims) + 1)):
+            raise ValueError(f"{self._label()} expected a permutation of 1 to {len(self.dims)}; received {dims}")
+        self.input_spec = InputSpec(ndim=len(self.dims) + 1)
+
+    def call(self, inputs: Any) -> Any:
+        return ops.transpose(inputs, (0, *self.dims))
+
+
+class RepeatVector(Layer):
+    """[N, K] -> [N, n, K]."""
+
+    fields = ("n",)
+
+    def __init__(self, n: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.n = int(n)
+        self.input_spec = InputSpec(ndim=2)
+
+    def call(self, inputs: Any) -> Any:
+        return ops.repeat(ops.expand_dims(inputs, 1), self.n, axis=1)
+
+
+class UpSampling2D(Layer):
+    """Images enlarged by whole factors, nearest or bilinear (half-pixel centres)."""
+
+    fields = ("size", "data_format", "interpolation")
+
+    def __init__(
+        self, size: Any = (2, 2), data_format: str | None = None, interpolation: str = "nearest", **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.size = pair(f"{self._label()} size", size, 2)
+        self.data_format = image_data_format(data_format)
+        self.interpolation = interpolation.lower()
+        if self.interpolation not in ("nearest", "bilinear"):
+            raise ValueError(f"{self._label()} expected interpolation nearest or bilinear; received {interpolation!r}")
+        self.input_spec = InputSpec(ndim=4)
+
+    def call(self, inputs: Any) -> Any:
+        first = 2 if self.data_format == "channels_first" else 1
+        out = (inputs.shape[first] * self.size[0], inputs.shape[first + 1] * self.size[1])
+        return ops.resize(inputs, out, self.interpolation, data_format=self.data_format)
+
+
+class UpSampling1D(Layer):
+    """Each step repeated."""
+
+    fields = ("size",)
+
+    def __init__(self, size: int = 2, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.size = int(size)
+        self.input_spec = InputSpec(ndim=3)
+
+    def call(self, inputs: Any) -> Any:
+        return ops.repeat(inputs, self.size, axis=1)
+
+
+def _widths(label: str, value: Any, n: int) -> tuple[tuple[int, int], ...]:
+    if isinstance(value, int):
+        value = (value,) * n
+    pairs = tuple((v, v) if isinstance(v, int) else tuple(v) for v in value)
+    if n == 1 and len(pairs) == 2 and all(isinstance(v, int) for v in value):
+        pairs = (tuple(value),)
+    if len(pairs) != n or any(len(p) != 2 or min(p) < 0 for p in pairs):
+        raise ValueError(f"{label} expected {n} widths of at least 0 (or pairs of them); received {value!r}")
+    return pairs  # type: ignore[return-value]
+
+
+class ZeroPadding2D(Layer):
+    """Zeros around height and width: a number, (height, width) or ((top, bottom), (left, right))."""
+
+    fields = ("padding", "data_format")
+
+    def __init__(self, padding: Any = (1, 1), data_format: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.padding = _widths(self._label(), padding, 2)
+        self.data_format = image_data_format(data_format)
+        self.input_spec = InputSpec(ndim=4)
+
+    def call(self, inputs: Any) -> Any:
+        none = ((0, 0),)
+        widths = none * 2 + self.padding if self.data_format == "channels_first" else none + self.padding + none
+        return ops.pad(inputs, widths)
+
+
+class ZeroPadding1D(Layer):
+    """Zeros before and after the steps."""
+
+    fields = ("padding",)
+
+    def __init__(self, padding: Any = 1, data_format: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.padding = _widths(self._label(), padding, 1)[0]
+        self.input_spec = InputSpec(ndim=3)
+
+    def call(self, inputs: Any) -> Any:
+        return ops.pad(inputs, ((0, 0), self.padding, (0, 0)))
+
+
+class Cropping2D(Layer):
+    """Drops rows and columns at the borders."""
+
+    fields = ("cropping", "data_format")
+
+    def __init__(self, cropping: Any = ((0, 0), (0, 0)), data_format: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.cropping = _widths(self._label(), cropping, 2)
+        self.data_format = image_data_format(data_format)
+        self.input_spec = InputSpec(ndim=4)
+
+    def call(self, inputs: Any) -> Any:
+        return _crop(inputs, self.cropping, 2 if self.data_format == "channels_first" else 1)
+
+
+class Cropping1D(Layer):
+    """Drops steps at both ends."""
+
+    fields = ("cropping",)
+
+    def __init__(self, cropping: Any = (1, 1), **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.cropping = _widths(self._label(), cropping, 1)[0]
+        self.input_spec = InputSpec(ndim=3)
+
+    def call(self, inputs: Any) -> Any:
+        return _crop(inputs, (self.cropping,), 1)
+
+
+def _crop(x: Any, widths: Any, first: int) -> Any:
+    start, size = [0] * len(x.shape), list(x.shape)
+    for i, (before, after) in enumerate(widths):
+        start[first + i] = before
+        size[first + i] -= before + after
+        if size[first + i] < 0:
+            raise ValueError(f"cropping {widths} leaves nothing of an input of shape {tuple(x.shape)}")
+    return ops.slice(x, start, size)
