@@ -1,1 +1,44 @@
-"""berrante: Keras' API on a small compiled core."""
+"""berrante: Keras' API on a small compiled core of hand-written kernels.
+
+Use it as Keras: `import berrante as keras`.
+"""
+
+from berrante import (
+    activations,
+    callbacks,
+    constraints,
+    initializers,
+    layers,
+    losses,
+    metrics,
+    models,
+    ops,
+    optimizers,
+    random,
+    regularizers,
+    utils,
+)
+from berrante.callbacks import Callback
+from berrante.graph.keras_tensor import KerasTensor
+from berrante.graph.tape import GradientTape
+from berrante.graph.variable import Variable
+from berrante.initializers import Initializer
+from berrante.layers import Input, InputSpec, Layer
+from berrante.losses import Loss
+from berrante.metrics import Metric
+from berrante.models import Functional, Model, Sequential
+from berrante.optimizers import Optimizer
+from berrante.random import SeedGenerator
+from berrante.regularizers import Regularizer
+from berrante.runtime.kernels import isa, num_threads, set_num_threads
+
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> object:
+    # Loaded when first asked for: they need files or other packages.
+    if name in ("saving", "datasets", "cli"):
+        import importlib
+
+        return importlib.import_module(f"berrante.{name}")
+    raise AttributeError(f"module 'berrante' has no attribute {name!r}")

@@ -224,3 +224,8 @@ def gamma(shape: Shape, alpha: float, dtype: Any = None, seed: Any = None) -> Te
     """The gamma distribution, drawn at once by NumPy's generator from the seed."""
     words = draw_seed(seed).numpy().view(np.uint32)
     return as_tensor(np.random.default_rng(words).gamma(alpha, size=tuple(shape)).astype(np.float32))
+
+
+def host_generator() -> np.random.Generator:
+    """NumPy's generator for orders of data; `set_random_seed` makes its seeds repeatable."""
+    return np.random.default_rng(_fresh_seed())

@@ -1,0 +1,39 @@
+"""Models, after keras.models, and the perceptron."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from berrante.models.model import Model
+from berrante.models.perceptron import Perceptron
+from berrante.models.sequential import Sequential
+
+Functional = Model
+
+
+def clone_model(model: Any, input_tensors: Any = None, clone_function: Any = None) -> Any:
+    """The same architecture with new weights."""
+    return type(model).from_config(model.get_config())
+
+
+def load_model(filepath: Any, custom_objects: Any = None, compile: bool = True, safe_mode: bool = True) -> Any:
+    """The model of a file."""
+    from berrante.saving import load_model as load
+
+    return load(filepath, custom_objects, compile, safe_mode)
+
+
+def save_model(model: Any, filepath: Any, overwrite: bool = True, **kwargs: Any) -> None:
+    """model.save."""
+    from berrante.saving import save_model as save
+
+    save(model, filepath, overwrite, **kwargs)
+
+
+def model_from_json(json_string: str, custom_objects: Any = None) -> Any:
+    """The model of to_json(), with new weights."""
+    import json
+
+    from berrante.saving.registry import deserialize_keras_object
+
+    return deserialize_keras_object(json.loads(json_string), custom_objects)

@@ -1,0 +1,248 @@
+"""Model: a layer with training methods; a subclass with `call`, or a functional graph from inputs to outputs."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from berrante.graph.keras_tensor import KerasTensor
+from berrante.graph.tape import flatten, map_structure
+from berrante.layers.layer import Layer
+from berrante.models.functional import FunctionGraph
+from berrante.models.trainer import Trainer
+
+
+class Model(Trainer, Layer):
+    """Groups layers into something that trains.
+
+    `Model(inputs, outputs)` makes a functional model of the calls between Inputs and outputs. A subclass defines `call`
+    (and may override train_step, test_step, predict_step).
+    """
+
+    def __init__(self, *args: Any, inputs: Any = None, outputs: Any = None, name: str | None = None, **kwargs: Any) -> None:
+        self._setup()
+        if args:
+            inputs = args[0]
+            outputs = args[1] if len(args) > 1 else outputs
+            name = args[2] if len(args) > 2 else name
+        if "input" in kwargs:  # Keras 1
+            inputs = kwargs.pop("input")
+        if "output" in kwargs:
+            outputs = kwargs.pop("output")
+        if inputs is not None and type(self) is Model and name is None:
+            from berrante.layers.layer import unique_name
+
+            name = unique_name("functional")
+        Layer.__init__(self, name=name, **kwargs)
+        if (inputs is None) != (outputs is None):
+            raise ValueError(f'[model "{self.name}"] expected both inputs and outputs; received only one')
+        if inputs is not None:
+            self._set_graph(FunctionGraph(inputs, outputs))
+
+    def _setup(self) -> None:
+        fresh = "_layers" not in self.__dict__
+        super()._setup()
+        if fresh:
+            self._setup_trainer()
+            object.__setattr__(self, "_graph", None)
+
+    def _set_graph(self, graph: FunctionGraph) -> None:
+        object.__setattr__(self, "_graph", graph)
+        object.__setattr__(self, "_layers", list(graph.layers))
+        self.built = True
+        names = [layer.name for layer in graph.layers]
+        repeated = {n for n in names if names.count(n) > 1}
+        if repeated:
+            raise ValueError(f'[model "{self.name}"] layer names must be unique; repeated: {", ".join(sorted(repeated))}')
+
+    # --- structure --------------------------------------------------------------------------------------------------
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers, Inputs included for functional models."""
+        return list(self._layers)
+
+    @property
+    def inputs(self) -> list[KerasTensor]:
+        return list(self._graph.inputs) if self._graph is not None else []
+
+    @property
+    def outputs(self) -> list[KerasTensor]:
+        return list(self._graph.outputs) if self._graph is not None else []
+
+    @property
+    def input(self) -> Any:
+        return self._graph.inputs_structure if self._graph is not None else super().input
+
+    @property
+    def output(self) -> Any:
+        return self._graph.outputs_structure if self._graph is not None else super().output
+
+    @property
+    def input_shape(self) -> Any:
+        return map_structure(lambda t: t.shape, self.input)
+
+    @property
+    def output_shape(self) -> Any:
+        return map_structure(lambda t: t.shape, self.output)
+
+    @property
+    def output_names(self) -> list[str]:
+        return self._known_output_names() or []
+
+    @property
+    def input_names(self) -> list[str]:
+        return [t.name for t in self.inputs]
+
+    def _known_output_names(self) -> list[str] | None:
+        if self._graph is None:
+            return None
+        if isinstance(self._graph.outputs_structure, dict):
+            return list(self._graph.outputs_structure)
+        names = []
+        for tensor in self._graph.outputs:
+            assert tensor.node is not None
+            name = tensor.node.operation.name
+            names.append(name if name not in names else f"{name}_{tensor.index}")
+        return names
+
+    def _output_shape(self) -> Any:
+        return self._graph.outputs[0].shape if self._graph is not None and len(self._graph.outputs) == 1 else None
+
+    def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
+        """A layer by name or position."""
+        if index is not None:
+            if not -len(self._layers) <= index < len(self._layers):
+                raise ValueError(f'[model "{self.name}"] has {len(self._layers)} layers; received index {index}')
+            return self.layers[index]
+        for layer in self.layers:
+            if layer.name == name:
+                return layer
+        raise ValueError(f'[model "{self.name}"] has no layer {name!r}; it has {", ".join(x.name for x in self.layers)}')
+
+    # --- calls ------------------------------------------------------------------------------------------------------
+
+    def build(self, input_shape: Any = None) -> None:
+        """Builds the layers for an input shape (with the batch)."""
+        if self._graph is None and input_shape is not None and type(self).call is not Model.call and not self._building:
+            from berrante.layers.layer import map_shapes
+
+            x = map_shapes(lambda shape: KerasTensor(shape), input_shape)
+            object.__setattr__(self, "_building", True)
+            try:
+                self.compute_output_spec_of(x)
+            finally:
+                object.__setattr__(self, "_building", False)
+        self.built = True
+
+    def compute_output_spec_of(self, x: Any) -> Any:
+        from berrante.graph.keras_tensor import infer_outputs
+
+        return infer_outputs(self._run, (x,), {})
+
+    def _casts_integers(self) -> bool:
+        return False
+
+    def call(self, inputs: Any, training: Any = None, mask: Any = None) -> Any:
+        if self._graph is None:
+            raise NotImplementedError(f"{type(self).__name__} must define call(), or be made from inputs and outputs")
+        return self._graph.run(self._input_values(inputs), training)
+
+    def _input_values(self, inputs: Any) -> list[Any]:
+        """One value per Input, by name or in order, of the rank that the Input has."""
+        graph = self._graph
+        assert graph is not None
+        if isinstance(inputs, dict):
+            if isinstance(graph.inputs_structure, dict):
+                expected = list(graph.inputs_structure)
+            else:
+                expected = [t.name for t in graph.inputs]
+            missing = [n for n in expected if n not in inputs]
+            if missing:
+                raise ValueError(f"expected inputs {', '.join(expected)}; received {', '.join(inputs)}")
+            values = [inputs[n] for n in expected]
+        else:
+            values = flatten(inputs)
+        if len(values) != len(graph.inputs):
+            raise ValueError(f"expected {len(graph.inputs)} inputs; received {len(values)}")
+        return [self._fit_rank(v, t) for v, t in zip(values, graph.inputs, strict=True)]
+
+    def _fit_rank(self, value: Any, tensor: KerasTensor) -> Any:
+        from berrante import ops
+
+        shape, expected = tuple(value.shape), tensor.shape
+        if len(shape) == len(expected) - 1 and expected[-1] == 1:
+            value = ops.expand_dims(value, -1)
+        elif len(shape) == len(expected) + 1 and shape[-1] == 1:
+            value = ops.squeeze(value, -1)
+        shape = tuple(value.shape)
+        fits = len(shape) == len(expected) and all(
+            a is None or b is None or a == b for a, b in zip(shape[1:], expected[1:], strict=True)
+        )
+        if not fits:
+            raise ValueError(f'input "{tensor.name}": expected shape {expected}; received shape {shape}')
+        return ops.cast(value, tensor.dtype) if getattr(value, "dtype", None) != tensor.dtype else value
+
+    # --- saving and showing -----------------------------------------------------------------------------------------
+
+    def save(self, filepath: Any, overwrite: bool = True, **kwargs: Any) -> None:
+        """Writes architecture, weights, and compile and optimizer state to a file."""
+        from berrante.saving import save_model
+
+        save_model(self, filepath, overwrite, **kwargs)
+
+    def save_weights(self, filepath: Any, overwrite: bool = True) -> None:
+        """Writes the weights to a file."""
+        from berrante.saving import save_weights
+
+        save_weights(self, filepath, overwrite)
+
+    def load_weights(self, filepath: Any, **kwargs: Any) -> None:
+        """Reads the weights from a file; if it does not fit, nothing changes."""
+        from berrante.saving import load_weights
+
+        load_weights(self, filepath, **kwargs)
+
+    def summary(self, **kwargs: Any) -> None:
+        """Prints the layers, their output shapes and parameters."""
+        from berrante.utils.summary import print_summary
+
+        print_summary(self, **kwargs)
+
+    def to_json(self, **kwargs: Any) -> str:
+        """The architecture as JSON."""
+        from berrante.saving.registry import serialize_keras_object
+
+        return json.dumps(serialize_keras_object(self), **kwargs)
+
+    def get_config(self) -> dict[str, Any]:
+        if self._graph is None:
+            return super().get_config()
+        from berrante.saving.functional_config import functional_config
+
+        return functional_config(self)
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
+        if "layers" in config and "input_layers" in config:
+            from berrante.saving.functional_config import functional_from_config
+
+            return functional_from_config(cls, config, custom_objects)
+        return cls(**config)
+
+    def get_compile_config(self) -> dict[str, Any] | None:
+        """The arguments of compile(), serialised."""
+        if not self.compiled:
+            return None
+        from berrante.saving.registry import serialize_keras_object
+
+        return {k: serialize_keras_object(v) for k, v in self._compile_arguments.items()}
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compiles with serialised arguments and makes the optimizer's slots."""
+        from berrante.saving.registry import deserialize_keras_object
+
+        arguments = {k: deserialize_keras_object(v) for k, v in config.items()}
+        self.compile(**arguments)
+        if self.built and self.optimizer is not None:
+            self.optimizer.build(self._train_variables())
