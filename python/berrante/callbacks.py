@@ -170,7 +170,9 @@ class _Monitor(Callback):
         if mode not in ("auto", "min", "max"):
             raise ValueError(f"{type(self).__name__}: expected mode auto, min or max; received {mode!r}")
         self.monitor, self.mode = monitor, mode
-        up = mode == "max" or (mode == "auto" and any(s in monitor for s in ("acc", "auc", "fmeasure", "precision", "recall", "f1")))
+        up = mode == "max" or (
+            mode == "auto" and any(s in monitor for s in ("acc", "auc", "fmeasure", "precision", "recall", "f1"))
+        )
         self._sign = 1.0 if up else -1.0
         self.min_delta = abs(min_delta)
         self.best = -self._sign * float("inf")
@@ -278,7 +280,13 @@ class ReduceLROnPlateau(_Monitor):
         super().__init__(monitor, mode, min_delta)
         if factor >= 1.0:
             raise ValueError(f"ReduceLROnPlateau: expected factor below 1; received {factor}")
-        self.factor, self.patience, self.verbose, self.cooldown, self.min_lr = factor, patience, verbose, cooldown, min_lr
+        self.factor, self.patience, self.verbose, self.cooldown, self.min_lr = (
+            factor,
+            patience,
+            verbose,
+            cooldown,
+            min_lr,
+        )
         self.wait = self.cooldown_counter = 0
 
     def on_train_begin(self, logs: Any = None) -> None:
@@ -356,4 +364,3 @@ class CSVLogger(Callback):
 
     def on_train_end(self, logs: Any = None) -> None:
         self._file.close()
-

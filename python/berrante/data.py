@@ -126,7 +126,9 @@ def unpack(batch: Any) -> tuple[Any, Any, Any]:
     """(x, y, sample_weight) of what a generator gave."""
     if isinstance(batch, (list, tuple)):
         if len(batch) > 3 or not batch:
-            raise ValueError(f"expected (x,), (x, y) or (x, y, sample_weight) from the data; received {len(batch)} items")
+            raise ValueError(
+                f"expected (x,), (x, y) or (x, y, sample_weight) from the data; received {len(batch)} items"
+            )
         return (*batch, *(None,) * (3 - len(batch)))  # type: ignore[return-value]
     return batch, None, None
 

@@ -127,8 +127,16 @@ class VarianceScaling(RandomInitializer):
     """
 
     def __init__(
-        self, scale: float = 1.0, mode: str = "fan_in", distribution: str = "truncated_normal", seed: Any = None
+        self,
+        scale: float = 1.0,
+        mode: str = "fan_in",
+        distribution: str = "truncated_normal",
+        seed: Any = None,
+        input_axes: Any = None,
+        output_axes: Any = None,
     ) -> None:
+        if input_axes is not None or output_axes is not None:
+            raise ValueError("VarianceScaling: input_axes and output_axes are not supported")
         if scale <= 0:
             raise ValueError(f"VarianceScaling: expected scale above 0; received {scale}")
         if mode not in ("fan_in", "fan_out", "fan_avg"):
@@ -162,8 +170,8 @@ class VarianceScaling(RandomInitializer):
 
 def _scaling(name: str, scale: float, mode: str, distribution: str) -> type[VarianceScaling]:
     class Scaling(VarianceScaling):
-        def __init__(self, seed: Any = None) -> None:
-            super().__init__(scale, mode, distribution, seed)
+        def __init__(self, seed: Any = None, input_axes: Any = None, output_axes: Any = None) -> None:
+            super().__init__(scale, mode, distribution, seed, input_axes, output_axes)
 
         def get_config(self) -> dict[str, Any]:
             return RandomInitializer.get_config(self)

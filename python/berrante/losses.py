@@ -200,7 +200,9 @@ class Loss:
     the weights' sum), or none.
     """
 
-    def __init__(self, name: str | None = None, reduction: str | None = "sum_over_batch_size", dtype: Any = None) -> None:
+    def __init__(
+        self, name: str | None = None, reduction: str | None = "sum_over_batch_size", dtype: Any = None
+    ) -> None:
         reduction = {"auto": "sum_over_batch_size"}.get(reduction, reduction) if reduction else reduction
         if reduction not in REDUCTIONS:
             raise ValueError(f"expected reduction {', '.join(map(str, REDUCTIONS))}; received {reduction!r}")
@@ -223,7 +225,9 @@ class Loss:
             return total
         if self.reduction == "mean_with_sample_weight" and sample_weight is not None:
             count = ops.sum(weight_losses(ops.ones_like(losses), sample_weight))
-            return ops.where(ops.equal(count, 0.0), 0.0, ops.divide(total, ops.where(ops.equal(count, 0.0), 1.0, count)))
+            return ops.where(
+                ops.equal(count, 0.0), 0.0, ops.divide(total, ops.where(ops.equal(count, 0.0), 1.0, count))
+            )
         return ops.multiply(total, 1.0 / max(weighted.size, 1))
 
     def get_config(self) -> dict[str, Any]:

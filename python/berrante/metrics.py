@@ -24,7 +24,9 @@ class Metric:
         self._variables: list[Variable] = []
         self._initial: list[np.ndarray] = []
 
-    def add_variable(self, shape: Any = (), initializer: Any = "zeros", dtype: Any = None, name: str | None = None) -> Variable:
+    def add_variable(
+        self, shape: Any = (), initializer: Any = "zeros", dtype: Any = None, name: str | None = None
+    ) -> Variable:
         """A piece of state."""
         from berrante import initializers
 
@@ -34,7 +36,9 @@ class Metric:
         self._initial.append(variable.numpy())
         return variable
 
-    def add_weight(self, shape: Any = (), initializer: Any = "zeros", dtype: Any = None, name: str | None = None) -> Variable:
+    def add_weight(
+        self, shape: Any = (), initializer: Any = "zeros", dtype: Any = None, name: str | None = None
+    ) -> Variable:
         if isinstance(shape, str):  # Keras 2: name first
             shape, name = (), shape
         return self.add_variable(shape, initializer, dtype, name)
@@ -120,7 +124,9 @@ class MeanMetricWrapper(Mean):
         self._fn, self._fn_kwargs = fn, kwargs
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        super().update_state(self._fn(ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred), **self._fn_kwargs), sample_weight)
+        super().update_state(
+            self._fn(ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred), **self._fn_kwargs), sample_weight
+        )
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), **self._fn_kwargs}
@@ -305,7 +311,14 @@ class Precision(_Confusion):
 
     counts = ("true_positives", "false_positives")
 
-    def __init__(self, thresholds: Any = None, top_k: Any = None, class_id: Any = None, name: Any = "precision", dtype: Any = None) -> None:
+    def __init__(
+        self,
+        thresholds: Any = None,
+        top_k: Any = None,
+        class_id: Any = None,
+        name: Any = "precision",
+        dtype: Any = None,
+    ) -> None:
         super().__init__(thresholds, name, dtype, top_k, class_id)
 
     def result(self) -> Any:
@@ -318,7 +331,9 @@ class Recall(_Confusion):
 
     counts = ("true_positives", "false_negatives")
 
-    def __init__(self, thresholds: Any = None, top_k: Any = None, class_id: Any = None, name: Any = "recall", dtype: Any = None) -> None:
+    def __init__(
+        self, thresholds: Any = None, top_k: Any = None, class_id: Any = None, name: Any = "recall", dtype: Any = None
+    ) -> None:
         super().__init__(thresholds, name, dtype, top_k, class_id)
 
     def result(self) -> Any:

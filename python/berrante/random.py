@@ -36,7 +36,12 @@ class SeedGenerator:
             seed = _fresh_seed()
         self._initial_seed = int(seed)
         self.name = name
-        self.state = Variable(np.array([_int32(self._initial_seed), 0], np.int32), dtype="int32", trainable=False, name="seed_generator_state")
+        self.state = Variable(
+            np.array([_int32(self._initial_seed), 0], np.int32),
+            dtype="int32",
+            trainable=False,
+            name="seed_generator_state",
+        )
 
     def next(self, ordered: bool = True) -> Tensor:
         """The current seed; the next call gives another."""
@@ -84,7 +89,9 @@ def draw_seed(seed: Any) -> Tensor:
         return Tensor(TensorSpec((2,), "int32"), np.array([_int32(int(seed)), 0], np.int32))
     t = as_tensor(seed)
     if t.shape != (2,) or t.dtype != "int32":
-        raise ValueError(f"expected a seed: an int, a SeedGenerator or an int32 tensor of shape (2,); received {seed!r}")
+        raise ValueError(
+            f"expected a seed: an int, a SeedGenerator or an int32 tensor of shape (2,); received {seed!r}"
+        )
     return t
 
 
@@ -131,7 +138,9 @@ def _draw(op: Elementwise, size: Shape, seed: Any, dtype: str) -> Tensor:
 def uniform(shape: Shape, minval: float = 0.0, maxval: float = 1.0, dtype: Any = None, seed: Any = None) -> Tensor:
     """Uniform in [minval, maxval)."""
     u = _draw(_uniform, shape, seed, "float32")
-    return cast(u if (minval, maxval) == (0.0, 1.0) else e.add(e.multiply(u, maxval - minval), minval), dtype or "float32")
+    return cast(
+        u if (minval, maxval) == (0.0, 1.0) else e.add(e.multiply(u, maxval - minval), minval), dtype or "float32"
+    )
 
 
 def normal(shape: Shape, mean: float = 0.0, stddev: float = 1.0, dtype: Any = None, seed: Any = None) -> Tensor:
@@ -154,9 +163,23 @@ def truncated_normal(
 
 
 def _normal_quantile(p: np.ndarray) -> np.ndarray:
-    a = (-39.69683028665376, 220.9460984245205, -275.9285104469687, 138.3577518672690, -30.66479806614716, 2.506628277459239)
+    a = (
+        -39.69683028665376,
+        220.9460984245205,
+        -275.9285104469687,
+        138.3577518672690,
+        -30.66479806614716,
+        2.506628277459239,
+    )
     b = (-54.47609879822406, 161.5858368580409, -155.6989798598866, 66.80131188771972, -13.28068155288572, 1.0)
-    c = (-0.007784894002430293, -0.3223964580411365, -2.400758277161838, -2.549732539343734, 4.374664141464968, 2.938163982698783)
+    c = (
+        -0.007784894002430293,
+        -0.3223964580411365,
+        -2.400758277161838,
+        -2.549732539343734,
+        4.374664141464968,
+        2.938163982698783,
+    )
     d = (0.007784695709041462, 0.3224671290700398, 2.445134137142996, 3.754408661907416, 1.0)
     q = p - 0.5
     middle = q * np.polyval(a, q * q) / np.polyval(b, q * q)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+
 from berrante.graph import rules
 from berrante.graph.passes.fuse import fuse
 from berrante.graph.passes.ir import MapStep, Plan
@@ -68,7 +69,9 @@ def test_broadcast_operands_stay_inputs_of_one_map() -> None:
 
 
 def test_a_map_does_not_cross_a_reduction_that_it_needs() -> None:
-    plan = planned(lambda a: rules.subtract(rules.multiply(a, 2.0), reduce(rules.multiply(a, 2.0), (0,), "sum")), (4, 5))
+    plan = planned(
+        lambda a: rules.subtract(rules.multiply(a, 2.0), reduce(rules.multiply(a, 2.0), (0,), "sum")), (4, 5)
+    )
     assert [step.kernel for step in plan.steps] == ["map", "reduce", "map"]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from berrante.graph import rules
 from berrante.graph.gradients import gradients
 from berrante.graph.primitives import broadcast_to, cast, concat, pad_to, reduce, reshape, slice_, stop_gradient
@@ -19,7 +20,9 @@ def random(*shape: int) -> np.ndarray:
 
 
 def test_nested_outputs_come_back_in_their_nesting() -> None:
-    program = Program(lambda x: {"a": rules.negative(x), "b": (x, None, [reduce(x, (0,), "sum")])}, [TensorSpec((2, 3))])
+    program = Program(
+        lambda x: {"a": rules.negative(x), "b": (x, None, [reduce(x, (0,), "sum")])}, [TensorSpec((2, 3))]
+    )
     x = random(2, 3)
     result = program(x)
     np.testing.assert_array_equal(result["a"], -x)
@@ -174,7 +177,9 @@ def test_a_tensor_that_escaped_its_trace_is_refused() -> None:
 
 
 def test_constants_and_empty_tensors() -> None:
-    program = Program(lambda x: [broadcast_to(2.0, (2, 2)), rules.add(x, np.zeros((0, 3), np.float32))], [TensorSpec((0, 3))])
+    program = Program(
+        lambda x: [broadcast_to(2.0, (2, 2)), rules.add(x, np.zeros((0, 3), np.float32))], [TensorSpec((0, 3))]
+    )
     two, nothing = program(np.zeros((0, 3), np.float32))
     np.testing.assert_array_equal(two, np.full((2, 2), 2.0))
     assert nothing.shape == (0, 3)

@@ -1,4 +1,4 @@
-"""The executor and the thread pool under concurrency: resizing, parallel callers, forks. Also run under ThreadSanitizer."""
+"""The executor and the thread pool under concurrency: resizing, parallel callers, forks. ThreadSanitizer runs them too."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+
 from berrante.graph import rules
 from berrante.graph.primitives import reduce
 from berrante.graph.program import Program

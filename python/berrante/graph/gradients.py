@@ -65,7 +65,9 @@ def gradients(
         if len(dys) == 1:
             grads = node.op.grad(node, dys[0])
         else:
-            grads = node.op.grad(node, *(_zeros(y.spec) if dy is None else dy for y, dy in zip(node.outputs, dys, strict=True)))
+            grads = node.op.grad(
+                node, *(_zeros(y.spec) if dy is None else dy for y, dy in zip(node.outputs, dys, strict=True))
+            )
         for x, dx in zip(node.inputs, grads, strict=True):
             if dx is None or x.dtype != "float32" or (x.node is None and x not in source_set):
                 continue

@@ -139,9 +139,7 @@ def _grad_slice(node: Node, dy: Tensor) -> list[Tensor]:
 _slice = Op("slice", _infer_slice, _grad_slice, _lower_slice)
 
 
-def slice_(
-    x: Any, start: Sequence[int], size: Sequence[int], step: Sequence[int] | None = None
-) -> Tensor:
+def slice_(x: Any, start: Sequence[int], size: Sequence[int], step: Sequence[int] | None = None) -> Tensor:
     """`size` elements of each dimension from `start` on, `step` apart (negative steps walk back)."""
     x = as_tensor(x)
     result: Tensor = _slice(

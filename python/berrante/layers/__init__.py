@@ -88,6 +88,4 @@ from berrante.layers.reshaping import (
 )
 from berrante.layers.wrappers import TimeDistributed, Wrapper
 
-ALL = tuple(
-    value for value in list(globals().values()) if isinstance(value, type) and issubclass(value, Layer)
-)
+ALL = tuple(value for value in list(globals().values()) if isinstance(value, type) and issubclass(value, Layer))

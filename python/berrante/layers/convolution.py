@@ -39,7 +39,9 @@ class BaseConv(WeightedLayer):
         label = self._label()
         self.filters: Any = filters
         if filters is not None and (int(filters) < 1 or filters % groups):
-            raise ValueError(f"{label} expected filters to be positive and divisible by groups={groups}; received {filters}")
+            raise ValueError(
+                f"{label} expected filters to be positive and divisible by groups={groups}; received {filters}"
+            )
         self.kernel_size = pair(f"{label} kernel_size", kernel_size, self.spatial)
         self.strides = pair(f"{label} strides", strides, self.spatial)
         self.dilation_rate = pair(f"{label} dilation_rate", dilation_rate, self.spatial)
@@ -66,7 +68,9 @@ class BaseConv(WeightedLayer):
         if channels is None:
             raise ValueError(f"expected a known number of channels; received shape {tuple(input_shape)}")
         if channels % self.groups:
-            raise ValueError(f"expected channels divisible by groups={self.groups}; received shape {tuple(input_shape)}")
+            raise ValueError(
+                f"expected channels divisible by groups={self.groups}; received shape {tuple(input_shape)}"
+            )
         self.input_spec = InputSpec(ndim=self.spatial + 2, axes={self._channel_axis: channels})
         return int(channels)
 
@@ -122,9 +126,7 @@ class BaseConvTranspose(BaseConv):
         self, filters: int, kernel_size: Any, strides: Any = 1, padding: str = "valid", output_padding: Any = None,
         data_format: str | None = None, dilation_rate: Any = 1, activation: Any = None, **kwargs: Any,
     ) -> None:  # fmt: skip
-        super().__init__(
-            filters, kernel_size, strides, padding, data_format, dilation_rate, 1, activation, **kwargs
-        )
+        super().__init__(filters, kernel_size, strides, padding, data_format, dilation_rate, 1, activation, **kwargs)
         self.output_padding = (
             None if output_padding is None
             else (output_padding,) * self.spatial if isinstance(output_padding, int) else tuple(output_padding)
@@ -185,9 +187,7 @@ class BaseDepthwise(BaseConv):
 
     def call(self, inputs: Any) -> Any:
         return self._finish(
-            ops.depthwise_conv(
-                inputs, self.kernel, self.strides, self.padding, self.data_format, self.dilation_rate
-            )
+            ops.depthwise_conv(inputs, self.kernel, self.strides, self.padding, self.data_format, self.dilation_rate)
         )
 
 
@@ -253,7 +253,12 @@ class BaseSeparable(BaseConv):
     def call(self, inputs: Any) -> Any:
         return self._finish(
             ops.separable_conv(
-                inputs, self.depthwise_kernel, self.pointwise_kernel, self.strides, self.padding, self.data_format,
+                inputs,
+                self.depthwise_kernel,
+                self.pointwise_kernel,
+                self.strides,
+                self.padding,
+                self.data_format,
                 self.dilation_rate,
             )  # fmt: skip
         )

@@ -351,7 +351,9 @@ class Layer:
         rank = len(x.shape)
         shape = tuple(x.shape)
         if spec.ndim is not None and rank != spec.ndim:
-            raise ValueError(f"{self._label()} expected {spec.ndim}-D input{self._layout(spec.ndim)}; received shape {shape}")
+            raise ValueError(
+                f"{self._label()} expected {spec.ndim}-D input{self._layout(spec.ndim)}; received shape {shape}"
+            )
         if spec.min_ndim is not None and rank < spec.min_ndim:
             raise ValueError(f"{self._label()} expected input of at least {spec.min_ndim}-D; received shape {shape}")
         if spec.max_ndim is not None and rank > spec.max_ndim:

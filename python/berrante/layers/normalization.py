@@ -152,7 +152,9 @@ class GroupNormalization(Layer):
     def build(self, input_shape: Any) -> None:
         n = input_shape[self.axis]
         if n is None or (self.groups > 0 and n % self.groups):
-            raise ValueError(f"expected channels divisible by groups={self.groups}; received shape {tuple(input_shape)}")
+            raise ValueError(
+                f"expected channels divisible by groups={self.groups}; received shape {tuple(input_shape)}"
+            )
         if self.scale:
             self.gamma = self.add_weight((n,), self.gamma_initializer, name="gamma")
         if self.center:

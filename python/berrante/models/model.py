@@ -19,7 +19,9 @@ class Model(Trainer, Layer):
     (and may override train_step, test_step, predict_step).
     """
 
-    def __init__(self, *args: Any, inputs: Any = None, outputs: Any = None, name: str | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, inputs: Any = None, outputs: Any = None, name: str | None = None, **kwargs: Any
+    ) -> None:
         self._setup()
         if args:
             inputs = args[0]
@@ -53,7 +55,9 @@ class Model(Trainer, Layer):
         names = [layer.name for layer in graph.layers]
         repeated = {n for n in names if names.count(n) > 1}
         if repeated:
-            raise ValueError(f'[model "{self.name}"] layer names must be unique; repeated: {", ".join(sorted(repeated))}')
+            raise ValueError(
+                f'[model "{self.name}"] layer names must be unique; repeated: {", ".join(sorted(repeated))}'
+            )
 
     # --- structure --------------------------------------------------------------------------------------------------
 
@@ -118,7 +122,9 @@ class Model(Trainer, Layer):
         for layer in self.layers:
             if layer.name == name:
                 return layer
-        raise ValueError(f'[model "{self.name}"] has no layer {name!r}; it has {", ".join(x.name for x in self.layers)}')
+        raise ValueError(
+            f'[model "{self.name}"] has no layer {name!r}; it has {", ".join(x.name for x in self.layers)}'
+        )
 
     # --- calls ------------------------------------------------------------------------------------------------------
 

@@ -24,7 +24,9 @@ class Perceptron:
         weights, bias: after fit. converged_: whether a pass made no mistake. errors_: mistakes of each pass.
     """
 
-    def __init__(self, learning_rate: float = 1.0, max_epochs: int = 1000, shuffle: bool = False, seed: int | None = None) -> None:
+    def __init__(
+        self, learning_rate: float = 1.0, max_epochs: int = 1000, shuffle: bool = False, seed: int | None = None
+    ) -> None:
         if learning_rate <= 0:
             raise ValueError(f"Perceptron: expected learning_rate above 0; received {learning_rate}")
         if max_epochs < 1:

@@ -114,7 +114,9 @@ class Trainer:
 
     # --- steps ------------------------------------------------------------------------------------------------------
 
-    def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True) -> Any:
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> Any:
         """The compiled losses and those that layers added."""
         predictions, keys = outputs_of(y_pred)
         self._objectives_for(predictions, keys)
@@ -128,7 +130,9 @@ class Trainer:
             loss = ops.sum(loss)
             total = loss if total is None else ops.add(total, loss)
         if total is None:
-            raise ValueError(f'[model "{self.name}"] there is no loss to minimise: compile with loss=... or use add_loss')
+            raise ValueError(
+                f'[model "{self.name}"] there is no loss to minimise: compile with loss=... or use add_loss'
+            )
         return total
 
     def _objectives_for(self, predictions: list[Any], keys: list[str] | None) -> None:
@@ -234,7 +238,9 @@ class Trainer:
             self(data.restore(leaves)[0], training=False)  # type: ignore[operator]
 
     def _run_eagerly(self, kind: str, batch: ArrayData) -> Any:
-        tensors = [ops.convert_to_tensor(a, s.dtype) for a, s in zip(batch.leaves, specs_of(batch.leaves, 0), strict=True)]
+        tensors = [
+            ops.convert_to_tensor(a, s.dtype) for a, s in zip(batch.leaves, specs_of(batch.leaves, 0), strict=True)
+        ]
         x, y, w = batch.restore(tensors)
         if kind == "predict":
             return map_structure(np.asarray, self.predict_step((x,)))
@@ -298,7 +304,11 @@ class Trainer:
             raise ValueError("validation_split: expected arrays in memory; received a generator or dataset")
         elif not hasattr(x, "__len__") and steps_per_epoch is None and epochs > 1:
             steps_per_epoch = None  # a finite iterator ends its epochs itself
-        if validation_data is not None and not _is_stream(validation_data) and not isinstance(validation_data, ArrayData):
+        if (
+            validation_data is not None
+            and not _is_stream(validation_data)
+            and not isinstance(validation_data, ArrayData)
+        ):
             validation_data = ArrayData(*unpack(validation_data))
         history = History()
         bar = ProgbarLogger(verbose)
@@ -306,7 +316,9 @@ class Trainer:
         for callback in listed:
             if not isinstance(callback, Callback):
                 raise TypeError(f"callbacks: expected Callback objects; received {callback!r}")
-        hooks = CallbackList([history, *listed, bar], self, {"epochs": epochs, "verbose": verbose, "steps": steps_per_epoch})
+        hooks = CallbackList(
+            [history, *listed, bar], self, {"epochs": epochs, "verbose": verbose, "steps": steps_per_epoch}
+        )
         object.__setattr__(self, "history", history)
         self.stop_training = False
         rng = random.host_generator()
@@ -319,8 +331,12 @@ class Trainer:
             if in_memory:
                 logs = self._epoch_in_memory(train, batch_size or 32, shuffle, rng, hooks, bar, epoch, steps_per_epoch)
             else:
-                logs = self._epoch_of_stream(stream or x, steps_per_epoch, shuffle, rng, hooks, bar, epoch, class_weight)
-            due = (epoch + 1) % validation_freq == 0 if isinstance(validation_freq, int) else epoch + 1 in validation_freq
+                logs = self._epoch_of_stream(
+                    stream or x, steps_per_epoch, shuffle, rng, hooks, bar, epoch, class_weight
+                )
+            due = (
+                (epoch + 1) % validation_freq == 0 if isinstance(validation_freq, int) else epoch + 1 in validation_freq
+            )
             if validation_data is not None and due:
                 values = self._evaluate(validation_data, validation_batch_size or batch_size or 32, validation_steps)
                 logs = logs | {f"val_{k}": v for k, v in values.items()}
@@ -458,7 +474,14 @@ class Trainer:
                 for v, value in zip(metric.variables, values, strict=True):
                     v.array[...] = value
 
-    def predict(self, x: Any, batch_size: int | None = None, verbose: Any = "auto", steps: int | None = None, callbacks: Any = None) -> Any:
+    def predict(
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+        steps: int | None = None,
+        callbacks: Any = None,
+    ) -> Any:
         """Predictions as NumPy arrays, batch by batch."""
         _check_positive("batch_size", batch_size)
         batch = batch_size or 32
@@ -474,7 +497,9 @@ class Trainer:
             return self._run_batch("predict", part)
         return _concatenate([self._run_batch("predict", data.rows(k, min(k + batch, n))) for k in range(0, n, batch)])
 
-    def train_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, class_weight: Any = None, return_dict: bool = False) -> Any:
+    def train_on_batch(
+        self, x: Any, y: Any = None, sample_weight: Any = None, class_weight: Any = None, return_dict: bool = False
+    ) -> Any:
         """One update; gives the metrics since the last reset, as Keras 3 does."""
         self._require_compiled("train_on_batch")
         data = ArrayData(x, y, sample_weight)
@@ -538,4 +563,3 @@ def _take(data: ArrayData, rows: np.ndarray) -> ArrayData:
 def _concatenate(parts: list[Any]) -> Any:
     leaves = iter([np.concatenate(group) for group in zip(*(flatten(p) for p in parts), strict=True)])
     return map_structure(lambda _: next(leaves), parts[0])
-

@@ -187,9 +187,7 @@ def depthwise_conv(
     """Each channel with its own M kernels: [(KH,) KW, C, M] gives C * M channels."""
     w = cast(kernel, "float32")
     c, m = w.shape[-2:]
-    return conv(
-        inputs, p.reshape(w, (*w.shape[:-2], 1, c * m)), strides, padding, data_format, dilation_rate, groups=c
-    )
+    return conv(inputs, p.reshape(w, (*w.shape[:-2], 1, c * m)), strides, padding, data_format, dilation_rate, groups=c)
 
 
 @public
@@ -237,9 +235,7 @@ def conv_transpose(
     else:
         extra = [output_padding] * spatial if isinstance(output_padding, int) else list(output_padding)
     extra = [None, *extra] if spatial == 1 else extra
-    geometry = [
-        transpose_geometry(x.shape[1 + i], w.shape[i], s[i], padding, extra[i], d[i]) for i in range(2)
-    ]
+    geometry = [transpose_geometry(x.shape[1 + i], w.shape[i], s[i], padding, extra[i], d[i]) for i in range(2)]
     extents, crops = tuple(g[0] for g in geometry), tuple(g[1] for g in geometry)
     y: Tensor = _conv2d_input_grad(x, w, extents=extents, activation=0, **_attrs(s, crops, d, 1))
     return from_nhwc(y, spatial, data_format)

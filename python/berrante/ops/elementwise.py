@@ -65,17 +65,21 @@ _select = Elementwise(
     lambda node, dy: [None, _select(_x(node), dy, 0.0), _select(_x(node), 0.0, dy)],
     mixed=True,
 )
-_square = Elementwise(
-    "square",
-    lambda b, node, x: b.emit("square_f" if _x(node).dtype == "float32" else "mul_i", *([x] if _x(node).dtype == "float32" else [x, x])),
-    lambda node, dy: [_multiply(dy, _multiply(_x(node), 2.0))],
-)  # fmt: skip
+
+
+def _square_micro(b: MicroBuilder, node: Node, x: Any) -> Any:
+    return b.emit("square_f", x) if node.inputs[0].dtype == "float32" else b.emit("mul_i", x, x)
+
+
+_square = Elementwise("square", _square_micro, lambda node, dy: [_multiply(dy, _multiply(_x(node), 2.0))])
 _maximum = Elementwise("maximum", typed("max"), _grad_extreme)
 _minimum = Elementwise("minimum", typed("min"), _grad_extreme)
 # max(x, c) with a constant c: the derivative is 1 above c only, and 0 at c (relu at 0).
 _power = Elementwise("power", single("pow_f"), _grad_power, compute="float32")
 _mod = Elementwise(
-    "mod", typed("mod"), lambda node, dy: [dy, _negative(_multiply(dy, _floor(_divide(node.inputs[0], node.inputs[1]))))]
+    "mod",
+    typed("mod"),
+    lambda node, dy: [dy, _negative(_multiply(dy, _floor(_divide(node.inputs[0], node.inputs[1]))))],
 )
 _floor_divide = Elementwise("floor_divide", typed("floordiv"))
 _arctan2 = Elementwise(
@@ -138,9 +142,7 @@ def _relu_micro(b: MicroBuilder, node: Node, x: Any) -> Any:
 
 
 # Its own operation, because its derivative at 0 is 0 and follows from the output alone.
-_relu = Elementwise(
-    "relu", _relu_micro, lambda node, dy: [_masked(_less(0.0, _y(node)), dy)], compute="float32"
-)
+_relu = Elementwise("relu", _relu_micro, lambda node, dy: [_masked(_less(0.0, _y(node)), dy)], compute="float32")
 
 
 def _float(x: Any) -> Tensor:

@@ -6,7 +6,7 @@ from math import prod
 from typing import Any
 
 from berrante.graph import primitives as p
-from berrante.graph.op import KernelCall, Op, as_tensor
+from berrante.graph.op import Op, as_tensor
 from berrante.graph.primitives import cast
 from berrante.graph.tensor import Node, Tensor, TensorSpec
 from berrante.ops import elementwise as e
@@ -155,8 +155,12 @@ def _contract(a: Tensor, ia: str, b: Tensor, ib: str, later: set[str]) -> tuple[
     free_a, free_b = [c for c in ia if c not in ib], [c for c in ib if c not in ia]
     extents = dict(zip(ia, a.shape, strict=True)) | dict(zip(ib, b.shape, strict=True))
     size = lambda names: prod(extents[c] for c in names)  # noqa: E731
-    left = p.reshape(transpose(a, [ia.index(c) for c in batch + free_a + inner]), (size(batch), size(free_a), size(inner)))
-    right = p.reshape(transpose(b, [ib.index(c) for c in batch + inner + free_b]), (size(batch), size(inner), size(free_b)))
+    left = p.reshape(
+        transpose(a, [ia.index(c) for c in batch + free_a + inner]), (size(batch), size(free_a), size(inner))
+    )
+    right = p.reshape(
+        transpose(b, [ib.index(c) for c in batch + inner + free_b]), (size(batch), size(inner), size(free_b))
+    )
     names = batch + free_a + free_b
     return p.reshape(_product(left, right), tuple(extents[c] for c in names)), "".join(names)
 
@@ -165,4 +169,3 @@ def _contract(a: Tensor, ia: str, b: Tensor, ib: str, later: set[str]) -> tuple[
 def vdot(x1: Any, x2: Any) -> Tensor:
     """The sum of products of two flattened tensors."""
     return sum(e.multiply(p.reshape(x1, (-1,)), p.reshape(x2, (-1,))))
-

@@ -180,9 +180,7 @@ def softmax_vjp(y: Tensor, dy: Tensor) -> Tensor:
     return e.subtract(inner, e.multiply(y, sum(inner, -1, keepdims=True)))
 
 
-_softmax = Op(
-    "softmax", lambda x: x.spec, lambda node, dy: [softmax_vjp(node.outputs[0], dy)], _lower_rows("softmax")
-)
+_softmax = Op("softmax", lambda x: x.spec, lambda node, dy: [softmax_vjp(node.outputs[0], dy)], _lower_rows("softmax"))
 _log_softmax = Op(
     "log_softmax",
     lambda x: x.spec,
@@ -196,7 +194,11 @@ def _along(op: Op, x: Any, axis: Any) -> Tensor:
     if not x.shape:
         raise ValueError(f"[{op.name}] expected at least 1-D input; received a scalar")
     if axis is None or isinstance(axis, (tuple, list)):
-        axes = tuple(range(len(x.shape))) if axis is None else tuple(normalize_axis(op.name, a, len(x.shape)) for a in axis)
+        axes = (
+            tuple(range(len(x.shape)))
+            if axis is None
+            else tuple(normalize_axis(op.name, a, len(x.shape)) for a in axis)
+        )
         rest = [i for i in range(len(x.shape)) if i not in axes]
         moved = moveaxis(x, axes, tuple(range(len(rest), len(x.shape))))
         flat = p.reshape(moved, (*moved.shape[: len(rest)], -1))
@@ -246,9 +248,7 @@ def _grad_cross_entropy(node: Node, dloss: Tensor, dy: Tensor) -> list[Tensor | 
     return [dx, None]
 
 
-_softmax_cross_entropy = Op(
-    "softmax_cross_entropy", _infer_cross_entropy, _grad_cross_entropy, _lower_cross_entropy
-)
+_softmax_cross_entropy = Op("softmax_cross_entropy", _infer_cross_entropy, _grad_cross_entropy, _lower_cross_entropy)
 
 
 def _check_crossentropy(name: str, target: Tensor, output: Tensor, sparse: bool) -> None:
@@ -256,7 +256,9 @@ def _check_crossentropy(name: str, target: Tensor, output: Tensor, sparse: bool)
         raise ValueError(f"[{name}] expected output of at least rank 1; received a scalar")
     expected = output.shape[:-1] if sparse else output.shape
     if target.shape != expected:
-        raise ValueError(f"[{name}] expected target of shape {expected} for output {output.shape}; received {target.shape}")
+        raise ValueError(
+            f"[{name}] expected target of shape {expected} for output {output.shape}; received {target.shape}"
+        )
 
 
 def _normalized_log(output: Tensor) -> Tensor:
@@ -308,9 +310,7 @@ def binary_crossentropy(target: Any, output: Any, from_logits: bool = False) -> 
     """-(t * log(y) + (1 - t) * log(1 - y)), elementwise; y is clipped to [1e-7, 1 - 1e-7]."""
     target, output = cast(target, "float32"), cast(output, "float32")
     if target.shape != output.shape:
-        raise ValueError(
-            f"[binary_crossentropy] expected target of shape {output.shape}; received {target.shape}"
-        )
+        raise ValueError(f"[binary_crossentropy] expected target of shape {output.shape}; received {target.shape}")
     if from_logits:
         return e.add(e.subtract(relu(output), e.multiply(output, target)), softplus(e.negative(e.absolute(output))))
     y = e.clip(output, EPSILON, 1.0 - EPSILON)
@@ -340,9 +340,7 @@ def batch_normalization(
 
 
 @public
-def layer_normalization(
-    x: Any, gamma: Any = None, beta: Any = None, axis: Any = -1, epsilon: float = 1e-3
-) -> Tensor:
+def layer_normalization(x: Any, gamma: Any = None, beta: Any = None, axis: Any = -1, epsilon: float = 1e-3) -> Tensor:
     """Normalises each sample over the given axes, then scales and shifts."""
     x = cast(x, "float32")
     mean, variance = moments(x, axis, keepdims=True)
@@ -358,4 +356,3 @@ def normalize(x: Any, axis: int = -1, order: int = 2, epsilon: float = EPSILON) 
     from berrante.ops.reduction import norm
 
     return e.divide(x, e.maximum(norm(x, order, axis, keepdims=True), epsilon))
-

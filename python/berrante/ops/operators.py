@@ -134,7 +134,7 @@ def install() -> None:
                 continue
             setattr(cls, name, method)
         if cls is not KerasTensor:
-            setattr(cls, "__iter__", _iterate)
+            cls.__iter__ = _iterate
 
 
 install()

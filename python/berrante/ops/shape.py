@@ -464,7 +464,9 @@ def linspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype:
     return _constant(np.linspace(start, stop, num, endpoint), dtype or "float32")
 
 
-def logspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, base: float = 10, dtype: Any = None) -> Tensor:
+def logspace(
+    start: Any, stop: Any, num: int = 50, endpoint: bool = True, base: float = 10, dtype: Any = None
+) -> Tensor:
     """Numbers evenly spaced on a logarithmic scale."""
     return _constant(np.logspace(start, stop, num, endpoint, base), dtype or "float32")
 

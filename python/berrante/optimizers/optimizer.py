@@ -25,7 +25,8 @@ class Optimizer:
     Args:
         learning_rate: a number or a schedule.
         weight_decay: decoupled; each step also subtracts learning_rate * weight_decay * variable.
-        clipnorm: the largest norm of each variable's gradient; global_clipnorm: of all together; clipvalue: of elements.
+        clipnorm: the largest norm of each variable's gradient; global_clipnorm: of all together.
+        clipvalue: the largest absolute element of gradients.
         use_ema, ema_momentum, ema_overwrite_frequency: averages of the variables.
     """
 
@@ -205,9 +206,7 @@ class Optimizer:
             # The first step starts the average at the variable.
             first = ops.equal(self.iterations.value, 0)
             m_now = ops.where(first, 0.0, m)
-            average.assign(
-                ops.add(ops.multiply(average.value, m_now), ops.multiply(v.value, ops.subtract(1.0, m_now)))
-            )
+            average.assign(ops.add(ops.multiply(average.value, m_now), ops.multiply(v.value, ops.subtract(1.0, m_now))))
             if self.ema_overwrite_frequency:
                 step = ops.add(self.iterations.value, 1)
                 due = ops.equal(ops.mod(step, self.ema_overwrite_frequency), 0)

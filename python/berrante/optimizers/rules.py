@@ -105,7 +105,11 @@ class RMSprop(Optimizer):
         kwargs.setdefault("name", "rmsprop")
         super().__init__(learning_rate, **kwargs)
         self.rho, self.momentum, self.epsilon, self.centered = rho, momentum, epsilon, centered
-        self.slots = ("velocity", *(("momentum",) if momentum > 0 else ()), *(("average_gradient",) if centered else ()))
+        self.slots = (
+            "velocity",
+            *(("momentum",) if momentum > 0 else ()),
+            *(("average_gradient",) if centered else ()),
+        )
 
     def _order(self, interleaved: list[Variable]) -> list[Variable]:
         return [v for vs in self._slots.values() for v in vs]

@@ -28,7 +28,9 @@ def to_categorical(x: Any, num_classes: int | None = None) -> np.ndarray:
         classes = classes.reshape(classes.shape[:-1])
     n = int(classes.max()) + 1 if num_classes is None and classes.size else num_classes or 0
     if classes.size and (classes.min() < 0 or classes.max() >= n):
-        raise ValueError(f"to_categorical: expected classes from 0 to {n - 1}; received {classes.min()} to {classes.max()}")
+        raise ValueError(
+            f"to_categorical: expected classes from 0 to {n - 1}; received {classes.min()} to {classes.max()}"
+        )
     return np.eye(n, dtype=np.float32)[classes]
 
 

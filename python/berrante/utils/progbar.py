@@ -23,7 +23,13 @@ class Progbar:
         self, target: int | None, width: int = 20, verbose: int = 1, interval: float = 0.05,
         stateful_metrics: Any = None, unit_name: str = "step",
     ) -> None:  # fmt: skip
-        self.target, self.width, self.verbose, self.interval, self.unit_name = target, width, verbose, interval, unit_name
+        self.target, self.width, self.verbose, self.interval, self.unit_name = (
+            target,
+            width,
+            verbose,
+            interval,
+            unit_name,
+        )
         self._start = time.time()
         self._last = 0.0
         self._length = 0
@@ -48,7 +54,9 @@ class Progbar:
             message += f" \x1b[1m{elapsed:.0f}s\x1b[0m" if self.verbose == 1 else f" - {elapsed:.0f}s -"
             message += _duration(per_unit, self.unit_name)
         else:
-            message += f" \x1b[1m{_clock(per_unit * (self.target - current))}\x1b[0m" + _duration(per_unit, self.unit_name)
+            message += f" \x1b[1m{_clock(per_unit * (self.target - current))}\x1b[0m" + _duration(
+                per_unit, self.unit_name
+            )
         for name, value in self._values.items():
             message += f" - {name}: " + (f"{value:.4f}" if abs(value) > 1e-3 else f"{value:.4e}")
         if self.verbose == 1 and self._dynamic:

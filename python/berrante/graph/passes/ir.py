@@ -20,7 +20,9 @@ class Buffer:
 
     __slots__ = ("array", "dtype", "kind", "offset", "parent", "parent_offset", "size")
 
-    def __init__(self, size: int, dtype: str, kind: str = "temp", array: np.ndarray | None = None, offset: int = 0) -> None:
+    def __init__(
+        self, size: int, dtype: str, kind: str = "temp", array: np.ndarray | None = None, offset: int = 0
+    ) -> None:
         self.size = size
         self.dtype = dtype
         self.kind = kind  # temp, input, constant, variable

@@ -77,9 +77,7 @@ class Lowering:
     def _identity(self, node: Node) -> Any:
         """Equal for nodes that compute the same: same operation and attributes on the same memory."""
         try:
-            operands = tuple(
-                (r.buffer, r.offset, r.spec) for r in map(self.ref, node.inputs)
-            )
+            operands = tuple((r.buffer, r.offset, r.spec) for r in map(self.ref, node.inputs))
             key = (node.op.name, operands, tuple(sorted(node.attrs.items())))
             hash(key)
         except TypeError:

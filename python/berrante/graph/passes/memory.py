@@ -34,7 +34,9 @@ def concat_in_place(plan: Plan) -> None:
             if free and not _is_parent(plan, part):
                 part.parent, part.parent_offset = whole, offset
             offset += ref.spec.size
-        if all(r.buffer.parent is whole for r in step.inputs) and len({r.buffer for r in step.inputs}) == len(step.inputs):
+        if all(r.buffer.parent is whole for r in step.inputs) and len({r.buffer for r in step.inputs}) == len(
+            step.inputs
+        ):
             steps.pop()  # nothing left to copy
         else:
             for ref in step.inputs:

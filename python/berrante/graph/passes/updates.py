@@ -34,9 +34,7 @@ def _snapshot_old_values(plan: Plan, updates: list[tuple[Ref, Ref]]) -> list[tup
     plan.outputs = [safe(ref) for ref in plan.outputs]
     result = []
     for target, source in updates:
-        same = source.buffer.overlaps(target.buffer) and (
-            source.buffer.offset + source.offset == target.buffer.offset
-        )
+        same = source.buffer.overlaps(target.buffer) and (source.buffer.offset + source.offset == target.buffer.offset)
         result.append((target, source if same else safe(source)))
     plan.steps[:0] = copies
     return result

@@ -1,0 +1,35 @@
+"""The command `berrante`: demo, info, summary."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a subcommand; gives the exit status."""
+    parser = argparse.ArgumentParser(prog="berrante", description="Keras' API on a small compiled core.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    demo = commands.add_parser("demo", help="train LeNet-5 on real handwritten digits")
+    demo.add_argument("--data", choices=("digits", "mnist"), default="digits")
+    demo.add_argument("--path", help="mnist.npz or a folder of idx files (default: Keras' cache)")
+    demo.add_argument("--epochs", type=int, default=None)
+    demo.add_argument("--out", default="berrante-demo", help="folder for the results")
+    demo.add_argument("--seed", type=int, default=0)
+    commands.add_parser("info", help="this machine, as berrante sees it")
+    summary = commands.add_parser("summary", help="the layers of a saved model")
+    summary.add_argument("file")
+    args = parser.parse_args(arguments)
+    if args.command == "demo":
+        from berrante.cli.demo import run_demo
+
+        return run_demo(args.data, args.path, args.epochs, args.out, args.seed)
+    if args.command == "info":
+        from berrante.cli.info import print_info
+
+        print_info()
+        return 0
+    from berrante.models import load_model
+
+    load_model(args.file, compile=False).summary()
+    return 0
