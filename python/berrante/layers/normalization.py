@@ -26,6 +26,9 @@ class BatchNormalization(Layer):
         moving_variance_initializer: Any = "ones", beta_regularizer: Any = None, gamma_regularizer: Any = None,
         beta_constraint: Any = None, gamma_constraint: Any = None, synchronized: bool = False, **kwargs: Any,
     ) -> None:  # fmt: skip
+        for argument in ("renorm", "renorm_clipping", "renorm_momentum"):
+            if kwargs.pop(argument, None) and argument == "renorm":
+                raise ValueError("BatchNormalization: renorm=True is not supported")
         super().__init__(**kwargs)
         self.axis = int(axis[0]) if isinstance(axis, (list, tuple)) else int(axis)
         self.momentum, self.epsilon = float(momentum), float(epsilon)
