@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from berrante.graph.passes.ir import Buffer, MapStep, Plan, Ref, Step
+from berrante.graph.passes.ir import Buffer, MapStep, Plan, Ref, Register, Step
 from berrante.graph.passes.memory import root
 from berrante.graph.tensor import DTYPES
 from berrante.runtime.kernels import DTYPE_CODES, MICRO_OPS, SCHEMA
@@ -87,15 +87,49 @@ def map_attrs(step: MapStep) -> dict[str, Any]:
         walks.append(_strides(shape, step.shape) if ref.spec.size != 1 else [0] * len(step.shape))
     extents, strides = collapse(step.shape, walks)
     n_in, n_const = len(step.inputs), len(step.constants)
+    place = _reuse_temporaries(step)
     first = {"in": 0, "const": n_in, "temp": n_in + n_const}
+
+    def number(register: Register) -> int:
+        kind, k = register
+        return first[kind] + (place[k] if kind == "temp" else k)
+
     code: list[int] = []
     for micro, target, operands in step.code:
-        numbers = [first[kind] + k for kind, k in (target, *operands)]
+        numbers = [number(r) for r in (target, *operands)]
         code += [MICRO_OPS[micro], *numbers, *([-1] * (4 - len(numbers)))]
     return {
         "shape": extents,
         "strides": [s for walk in strides for s in walk],
         "code": code,
         "constants": step.constants,
-        "outputs": [first[kind] + k for kind, k in step.results],
+        "outputs": [number(r) for r in step.results],
     }
+
+
+def _reuse_temporaries(step: MapStep) -> dict[int, int]:
+    """A tile buffer for each temporary, shared by those that are never alive together."""
+    last: dict[int, int] = {}
+    for i, (_, target, operands) in enumerate(step.code):
+        for kind, k in (target, *operands):
+            if kind == "temp":
+                last[k] = i
+    for kind, k in step.results:
+        if kind == "temp":
+            last[k] = len(step.code)
+    place: dict[int, int] = {}
+    free: list[int] = []
+    used = 0
+    for i, (_, (_, target), operands) in enumerate(step.code):
+        # An operand that dies here may be overwritten: micro-operations go element by element.
+        for kind, k in dict.fromkeys(operands):
+            if kind == "temp" and last[k] == i:
+                free.append(place[k])
+        if free:
+            place[target] = free.pop()
+        else:
+            place[target] = used
+            used += 1
+        if last[target] == i:
+            free.append(place[target])
+    return place
