@@ -4,6 +4,7 @@ import sys
 
 import matplotlib
 import numpy as np
+
 from berrante import activations
 
 matplotlib.use("Agg")

@@ -1,8 +1,9 @@
 """A small network on scikit-learn's breast cancer data: 30 measurements, benign or malignant."""
 
-import berrante as keras
 from sklearn.datasets import load_breast_cancer
 from sklearn.model_selection import train_test_split
+
+import berrante as keras
 
 keras.utils.set_random_seed(0)
 data = load_breast_cancer()

@@ -1,6 +1,7 @@
 """The slides' convolution: a 5 x 5 image and a 3 x 3 kernel that moves the pixel above into each place."""
 
 import numpy as np
+
 from berrante import ops
 
 image = np.array(

@@ -1,6 +1,7 @@
 """The perceptron learns AND and OR; XOR shows its limit."""
 
 import numpy as np
+
 from berrante.models import Perceptron
 
 inputs = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])

@@ -9,8 +9,7 @@ namespace berrante {
 namespace {
 
 TensorAt tensor_at(const py::handle& item) {
-  const auto [space, offset, dtype, shape] =
-      item.cast<std::tuple<int64_t, int64_t, int32_t, std::vector<int64_t>>>();
+  const auto [space, offset, dtype, shape] = item.cast<std::tuple<int64_t, int64_t, int32_t, std::vector<int64_t>>>();
   if (dtype < 0 || dtype > 3) throw py::value_error("unknown dtype");
   return {{space, offset}, make_view(nullptr, static_cast<DType>(dtype), shape)};
 }
@@ -46,8 +45,8 @@ class BoundProgram {
     std::vector<StorageSpan> spans;
     for (const py::array& storage : storages) {
       if (!(storage.flags() & py::array::c_style)) throw py::value_error("a storage must be C-contiguous");
-      spans.push_back({static_cast<std::byte*>(const_cast<void*>(storage.data())),
-                       static_cast<size_t>(storage.nbytes())});
+      spans.push_back(
+          {static_cast<std::byte*>(const_cast<void*>(storage.data())), static_cast<size_t>(storage.nbytes())});
     }
     std::vector<InstructionSpec> specs;
     for (const py::handle item : instructions) {
@@ -146,8 +145,9 @@ void bind_program(py::module_& module) {
       .def("profile", &BoundProgram::profile, py::arg("repeats") = 10)
       .def_property_readonly("arena_size", &BoundProgram::arena_size);
   module.def("num_threads", [] { return ThreadPool::global().size(); });
-  module.def("set_num_threads", [](int n) { ThreadPool::global().resize(n); }, py::arg("threads"),
-             py::call_guard<py::gil_scoped_release>());
+  module.def(
+      "set_num_threads", [](int n) { ThreadPool::global().resize(n); }, py::arg("threads"),
+      py::call_guard<py::gil_scoped_release>());
 }
 
 }  // namespace berrante

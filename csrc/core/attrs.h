@@ -17,7 +17,7 @@ struct Reals {
 #define REAL(field) double field;
 #define INTS(field) Ints field;
 #define REALS(field) Reals field;
-#define OP(name, ...)  \
+#define OP(name, ...)   \
   struct name##_attrs { \
     __VA_ARGS__         \
   };

@@ -1,4 +1,5 @@
-// Element types, and the small enumerations that attributes carry. Python mirrors them (runtime/enums.py); a test compares.
+// Element types, and the small enumerations that attributes carry. Python mirrors them (runtime/enums.py); a test
+// compares.
 #pragma once
 #include <cstdint>
 

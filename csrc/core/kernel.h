@@ -1,6 +1,6 @@
-// What a kernel is: two functions and a name. `plan` looks at shapes and attributes alone, checks them, and says how the
-// work divides; `run` does a range of the tasks of one stage. How tasks fall to threads never changes a result: each
-// task writes what no other task of its stage writes. Stages run one after the other.
+// What a kernel is: two functions and a name. `plan` looks at shapes and attributes alone, checks them, and says how
+// the work divides; `run` does a range of the tasks of one stage. How tasks fall to threads never changes a result:
+// each task writes what no other task of its stage writes. Stages run one after the other.
 //
 // Everything here is plain data without member functions, so that no code compiled for one instruction set can be
 // shared with another (see cpu/simd.h).
@@ -35,12 +35,12 @@ struct Call {
 };
 
 struct Plan {
-  const char* error;           // not null: the shapes or attributes are wrong, and why; `run` is never called
-  int32_t stages;              // 1 to kMaxStages
-  int64_t tasks[kMaxStages];   // independent tasks of each stage, from shapes alone
-  size_t workspace;            // bytes shared by the whole call
-  size_t scratch;              // bytes private to each worker
-  double cost;                 // rough work in nanoseconds on one core; decides whether threads are worth waking
+  const char* error;          // not null: the shapes or attributes are wrong, and why; `run` is never called
+  int32_t stages;             // 1 to kMaxStages
+  int64_t tasks[kMaxStages];  // independent tasks of each stage, from shapes alone
+  size_t workspace;           // bytes shared by the whole call
+  size_t scratch;             // bytes private to each worker
+  double cost;                // rough work in nanoseconds on one core; decides whether threads are worth waking
 };
 
 struct Range {

@@ -1,7 +1,7 @@
 // A pool of threads for parallel regions. The caller is worker 0; the others spin briefly between regions, then sleep.
 //
-// One region runs at a time: a second caller is told so and works alone, so the machine is never oversubscribed. After a
-// fork the child finds a fresh pool, whose threads start with its first region.
+// One region runs at a time: a second caller is told so and works alone, so the machine is never oversubscribed. After
+// a fork the child finds a fresh pool, whose threads start with its first region.
 #pragma once
 #include <atomic>
 #include <cstdint>

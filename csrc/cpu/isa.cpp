@@ -10,7 +10,7 @@ namespace berrante {
 
 #define ISA(name)                    \
   namespace isa_##name {             \
-  extern const KernelTable kTable;   \
+    extern const KernelTable kTable; \
   }
 BERRANTE_BUILT_ISAS
 #undef ISA

@@ -1,5 +1,5 @@
-// Vector mathematics over vf: exp, log, tanh, sigmoid, softplus, expm1, log1p, erf. Each reduces its argument to a small
-// range and evaluates a polynomial; a few units in the last place over the whole range, specials as in IEEE 754.
+// Vector mathematics over vf: exp, log, tanh, sigmoid, softplus, expm1, log1p, erf. Each reduces its argument to a
+// small range and evaluates a polynomial; a few units in the last place over the whole range, specials as in IEEE 754.
 #pragma once
 #include "simd.h"
 

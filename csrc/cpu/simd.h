@@ -3,8 +3,8 @@
 // of its own (BERRANTE_ISA, given by cmake/isa.cmake).
 //
 // Rules for every file that includes this one, because the linker keeps only one copy of an inline function or template
-// and must never keep an AVX-512 copy for an older machine: everything stays inside namespace BERRANTE_ISA; no headers of
-// the C++ standard library that bring inline code; no dynamic initialisers.
+// and must never keep an AVX-512 copy for an older machine: everything stays inside namespace BERRANTE_ISA; no headers
+// of the C++ standard library that bring inline code; no dynamic initialisers.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -76,7 +76,6 @@ BERRANTE_INLINE const Attrs& attrs_of(const Call& call) {
 
 // Defines this instruction set's entry of ops.def: BERRANTE_KERNEL(conv2d, plan_conv2d, run_conv2d), inside
 // namespace berrante::BERRANTE_ISA. The two functions live in an anonymous namespace there.
-#define BERRANTE_KERNEL(name, plan, run)   \
-  extern const Kernel name##_kernel;       \
-  constinit const Kernel name##_kernel = { \
-      #name, plan, run}
+#define BERRANTE_KERNEL(name, plan, run) \
+  extern const Kernel name##_kernel;     \
+  constinit const Kernel name##_kernel = {#name, plan, run}

@@ -1,9 +1,9 @@
 // conv2d, its adjoint in the input, and its adjoint in the weights, as implicit matrix products over NHWC.
 //
-// Forward: rows are output positions, depth is (kh, kw, channel), columns are filters. The input gradient is the same with
-// rows over input positions, depth over (kh, kw, filter) and the kernel's channels as columns; positions that a stride
-// skips are zeros. Both pack the kernel once (stage 0) and gather rows of patches panel by panel (stage 1).
-// The weight gradient has rows (kh, kw, channel), columns filters and the output positions as depth: a fixed number of
+// Forward: rows are output positions, depth is (kh, kw, channel), columns are filters. The input gradient is the same
+// with rows over input positions, depth over (kh, kw, filter) and the kernel's channels as columns; positions that a
+// stride skips are zeros. Both pack the kernel once (stage 0) and gather rows of patches panel by panel (stage 1). The
+// weight gradient has rows (kh, kw, channel), columns filters and the output positions as depth: a fixed number of
 // tasks each sum a share of the positions into a partial result (stage 0), and stage 1 adds the partials in order.
 // Groups run one after the other inside a task.
 #include "../cpu/gemm.h"
@@ -35,7 +35,8 @@ const char* check(const Attrs& t, const View& x, const View& w, const View& y) {
   if (x.rank != 4 || w.rank != 4 || y.rank != 4) return "expected tensors of rank 4";
   if (t.groups < 1 || t.stride_h < 1 || t.stride_w < 1 || t.dilation_h < 1 || t.dilation_w < 1)
     return "strides, dilations and groups must be positive";
-  if (x.shape[0] != y.shape[0] || x.shape[3] != w.shape[2] * t.groups || y.shape[3] != w.shape[3] || y.shape[3] % t.groups)
+  if (x.shape[0] != y.shape[0] || x.shape[3] != w.shape[2] * t.groups || y.shape[3] != w.shape[3] ||
+      y.shape[3] % t.groups)
     return "channels, filters or batches do not fit";
   return nullptr;
 }
@@ -57,7 +58,8 @@ BERRANTE_INLINE void put(const float* from, int64_t count, float* out, int64_t i
     for (int64_t c = 0; c < count; ++c) out[c * kRows + i] = from[c];
 }
 
-// Depth columns k0 .. k0 + depth of patch rows: `source(position, kh, kw)` gives the `channels` floats of one tap, or null.
+// Depth columns k0 .. k0 + depth of patch rows: `source(position, kh, kw)` gives the `channels` floats of one tap, or
+// null.
 template <class Source>
 BERRANTE_INLINE void pack_patches(int64_t m, int64_t rows, int64_t k0, int64_t depth, float* out, int64_t grid_rows,
                                   int64_t grid_columns, int64_t kw, int64_t channels, Source source) {
@@ -96,7 +98,8 @@ void plan_conv2d(const Call& call, Plan& plan) {
   if (plan.error != nullptr) return;
   const Geometry g = geometry(t, call.in[0], call.in[1], call.out[0]);
   plan_product(g, g.n * g.oh * g.ow, g.kg, g.kh * g.kw * g.cg, plan);
-  if (call.n_in > 2 && (call.in[2].rank != 1 || call.in[2].shape[0] != g.k)) plan.error = "expected a bias of K elements";
+  if (call.n_in > 2 && (call.in[2].rank != 1 || call.in[2].shape[0] != g.k))
+    plan.error = "expected a bias of K elements";
 }
 
 void run_conv2d(const Call& call, const Range& range) {
@@ -129,15 +132,18 @@ void run_conv2d(const Call& call, const Range& range) {
     }
 }
 
-// --- adjoint in the input ---------------------------------------------------------------------------------------------
+// --- adjoint in the input
+// ---------------------------------------------------------------------------------------------
 
 void plan_conv2d_input_grad(const Call& call, Plan& plan) {
   const auto& t = attrs_of<conv2d_input_grad_attrs>(call);
-  plan.error = call.n_in < 2 ? "expected an output gradient and a kernel" : check(t, call.out[0], call.in[1], call.in[0]);
+  plan.error =
+      call.n_in < 2 ? "expected an output gradient and a kernel" : check(t, call.out[0], call.in[1], call.in[0]);
   if (plan.error != nullptr) return;
   const Geometry g = geometry(t, call.out[0], call.in[1], call.in[0]);
   plan_product(g, g.n * g.h * g.w, g.cg, g.kh * g.kw * g.kg, plan);
-  if (call.n_in > 2 && (call.in[2].rank != 1 || call.in[2].shape[0] != g.c)) plan.error = "expected a bias of C elements";
+  if (call.n_in > 2 && (call.in[2].rank != 1 || call.in[2].shape[0] != g.c))
+    plan.error = "expected a bias of C elements";
 }
 
 void run_conv2d_input_grad(const Call& call, const Range& range) {
@@ -176,7 +182,8 @@ void run_conv2d_input_grad(const Call& call, const Range& range) {
     }
 }
 
-// --- adjoint in the weights -------------------------------------------------------------------------------------------
+// --- adjoint in the weights
+// -------------------------------------------------------------------------------------------
 
 constexpr int64_t kShare = 128;  // positions of one depth block
 
@@ -189,7 +196,8 @@ int64_t shares(const Geometry& g) {
 
 void plan_conv2d_weight_grad(const Call& call, Plan& plan) {
   const auto& t = attrs_of<conv2d_weight_grad_attrs>(call);
-  plan.error = call.n_in != 2 ? "expected an input and an output gradient" : check(t, call.in[0], call.out[0], call.in[1]);
+  plan.error =
+      call.n_in != 2 ? "expected an input and an output gradient" : check(t, call.in[0], call.out[0], call.in[1]);
   if (plan.error != nullptr) return;
   const Geometry g = geometry(t, call.in[0], call.out[0], call.in[1]);
   const int64_t size = g.kh * g.kw * g.cg * g.k, count = shares(g);
@@ -203,7 +211,8 @@ void plan_conv2d_weight_grad(const Call& call, Plan& plan) {
 }
 
 // The patches of `count` positions as row panels [rows / kRows][count][kRows].
-void pack_transposed(const Geometry& g, const float* x, int64_t group, int64_t p0, int64_t count, int64_t rows, float* out) {
+void pack_transposed(const Geometry& g, const float* x, int64_t group, int64_t p0, int64_t count, int64_t rows,
+                     float* out) {
   const int64_t padded = ceil_div(rows, kRows) * kRows;
   for (int64_t p = 0; p < count; ++p) {
     const Position at = position(p0 + p, g.oh, g.ow);

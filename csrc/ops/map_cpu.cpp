@@ -1,8 +1,8 @@
-// map: the fused elementwise kernel (core/micro.def). Elements are walked in tiles of kTile; each register of the micro-program
-// is a buffer of one tile in scratch, or the input's own memory where that is dense. Each micro-operation is one vector
-// loop over the tile, found in a table. Broadcast inputs are expanded per tile: single elements once a task, vectors that
-// repeat (a bias over the last dimension) once a task into a buffer that tiles read at an offset, other patterns
-// element by element. Outputs are stored at the end of each tile, so an output may be an input's memory.
+// map: the fused elementwise kernel (core/micro.def). Elements are walked in tiles of kTile; each register of the
+// micro-program is a buffer of one tile in scratch, or the input's own memory where that is dense. Each micro-operation
+// is one vector loop over the tile, found in a table. Broadcast inputs are expanded per tile: single elements once a
+// task, vectors that repeat (a bias over the last dimension) once a task into a buffer that tiles read at an offset,
+// other patterns element by element. Outputs are stored at the end of each tile, so an output may be an input's memory.
 #include "../cpu/math.h"
 
 namespace berrante {
@@ -40,37 +40,37 @@ BERRANTE_INLINE vf one_if(vi mask) { return as_float(mask & 1); }
 BERRANTE_INLINE vi vi_of(vf v) { return as_int(v); }
 BERRANTE_INLINE vf vf_of(vi v) { return as_float(v); }
 
-#define UNARY(name, expression)                                                                      \
+#define UNARY(name, expression)                                                                          \
   void micro_##name(const float* a, const float*, const float*, float* out, int64_t n, const Context&) { \
-    each1(a, out, n, [](vf x) { return expression; });                                               \
+    each1(a, out, n, [](vf x) { return expression; });                                                   \
   }
-#define BINARY(name, expression)                                                                       \
+#define BINARY(name, expression)                                                                           \
   void micro_##name(const float* a, const float* b, const float*, float* out, int64_t n, const Context&) { \
-    each2(a, b, out, n, [](vf x, vf y) { return expression; });                                        \
+    each2(a, b, out, n, [](vf x, vf y) { return expression; });                                            \
   }
-#define SCALAR(name, expression)                                                                     \
+#define SCALAR(name, expression)                                                                         \
   void micro_##name(const float* a, const float*, const float*, float* out, int64_t n, const Context&) { \
-    for (int64_t i = 0; i < n; ++i) {                                                                \
-      const float x = a[i];                                                                          \
-      out[i] = expression;                                                                           \
-    }                                                                                                \
+    for (int64_t i = 0; i < n; ++i) {                                                                    \
+      const float x = a[i];                                                                              \
+      out[i] = expression;                                                                               \
+    }                                                                                                    \
   }
-#define SCALAR2(name, expression)                                                                      \
+#define SCALAR2(name, expression)                                                                          \
   void micro_##name(const float* a, const float* b, const float*, float* out, int64_t n, const Context&) { \
-    for (int64_t i = 0; i < n; ++i) {                                                                  \
-      const float x = a[i], y = b[i];                                                                  \
-      out[i] = expression;                                                                             \
-    }                                                                                                  \
+    for (int64_t i = 0; i < n; ++i) {                                                                      \
+      const float x = a[i], y = b[i];                                                                      \
+      out[i] = expression;                                                                                 \
+    }                                                                                                      \
   }
-#define INTEGER2(name, expression)                                                                     \
+#define INTEGER2(name, expression)                                                                         \
   void micro_##name(const float* a, const float* b, const float*, float* out, int64_t n, const Context&) { \
-    for (int64_t i = 0; i < n; ++i) {                                                                  \
-      int32_t x, y, r;                                                                                 \
-      __builtin_memcpy(&x, a + i, 4);                                                                  \
-      __builtin_memcpy(&y, b + i, 4);                                                                  \
-      r = expression;                                                                                  \
-      __builtin_memcpy(out + i, &r, 4);                                                                \
-    }                                                                                                  \
+    for (int64_t i = 0; i < n; ++i) {                                                                      \
+      int32_t x, y, r;                                                                                     \
+      __builtin_memcpy(&x, a + i, 4);                                                                      \
+      __builtin_memcpy(&y, b + i, 4);                                                                      \
+      r = expression;                                                                                      \
+      __builtin_memcpy(out + i, &r, 4);                                                                    \
+    }                                                                                                      \
   }
 
 BERRANTE_INLINE vf root(vf x) {
@@ -80,7 +80,7 @@ BERRANTE_INLINE vf root(vf x) {
 
 BINARY(add_f, x + y)
 BINARY(sub_f, x - y)
-BINARY(mul_f, x * y)
+BINARY(mul_f, x* y)
 BINARY(div_f, x / y)
 BINARY(max_f, select((x > y) | (x != x), x, y))
 BINARY(min_f, select((x < y) | (x != x), x, y))
@@ -374,7 +374,6 @@ void load_general(const View& view, const Ints& shape, const int64_t* strides, i
   }
 }
 
-
 void store_output(const View& out, int64_t first, int64_t n, const float* from) {
   if (out.dtype == DType::float32 || out.dtype == DType::int32) {
     float* to = static_cast<float*>(out.data) + first;
@@ -386,8 +385,8 @@ void store_output(const View& out, int64_t first, int64_t n, const float* from) 
 }
 
 struct Machine {
-  const float* value[kMaxRegisters];        // where each register is now
-  const float* as_integer[kMaxRegisters];   // constants as int32
+  const float* value[kMaxRegisters];       // where each register is now
+  const float* as_integer[kMaxRegisters];  // constants as int32
   float* buffer[kMaxRegisters];
   const float* period[kMaxIn];
   Walk walk[kMaxIn];
@@ -400,7 +399,10 @@ void set_up(const Call& call, const map_attrs& attrs, std::byte* scratch, int64_
   for (int64_t c = 0; c < attrs.constants.size; ++c, next += kTileBytes / 4) {
     const auto r = call.n_in + c;
     const double value = attrs.constants.data[c];
-    const auto whole = static_cast<int32_t>(value > 2147483647.0 ? 2147483647.0 : value < -2147483648.0 ? -2147483648.0 : value != value ? 0.0 : value);
+    const auto whole = static_cast<int32_t>(value > 2147483647.0    ? 2147483647.0
+                                            : value < -2147483648.0 ? -2147483648.0
+                                            : value != value        ? 0.0
+                                                                    : value);
     float bits;
     __builtin_memcpy(&bits, &whole, 4);
     for (int64_t i = 0; i < tile; ++i) m.buffer[r][i] = static_cast<float>(value);

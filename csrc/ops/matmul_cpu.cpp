@@ -60,7 +60,8 @@ void plan_matmul(const Call& call, Plan& plan) {
     return;
   }
   const int64_t panels = ceil_div(s.n, kColumns);
-  plan.cost = static_cast<double>(s.batch * s.m * s.n) * static_cast<double>(s.k) * 0.03 + static_cast<double>(s.n * s.k) * 0.2;
+  plan.cost =
+      static_cast<double>(s.batch * s.m * s.n) * static_cast<double>(s.k) * 0.03 + static_cast<double>(s.n * s.k) * 0.2;
   if (s.few) {
     plan.tasks[0] = s.batch * (s.n * s.k >= 65536 ? panels : 1);
     return;
@@ -73,8 +74,8 @@ void plan_matmul(const Call& call, Plan& plan) {
 }
 
 // Columns n0 .. n1 of all rows, without packing.
-void run_few(const Shape& s, const float* a, const float* b, const float* bias, int64_t activation, float* c, int64_t n0,
-             int64_t n1) {
+void run_few(const Shape& s, const float* a, const float* b, const float* bias, int64_t activation, float* c,
+             int64_t n0, int64_t n1) {
   for (int64_t i = 0; i < s.m; ++i) {
     float* row = c + i * s.n;
     if (s.b_column == 1) {
@@ -130,7 +131,8 @@ void run_matmul(const Call& call, const Range& range) {
     const auto pack_a = [&](int64_t m, int64_t rows, int64_t k0, int64_t depth, float* out) {
       if (s.a_row == 1) {
         for (int64_t k = 0; k < depth; ++k)
-          for (int64_t i = 0; i < kRows; ++i) out[k * kRows + i] = i < rows ? from[m + i + (k0 + k) * s.a_column] : 0.0f;
+          for (int64_t i = 0; i < kRows; ++i)
+            out[k * kRows + i] = i < rows ? from[m + i + (k0 + k) * s.a_column] : 0.0f;
       } else {
         for (int64_t i = 0; i < kRows; ++i) {
           const float* row = from + (m + i) * s.a_row + k0;

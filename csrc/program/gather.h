@@ -16,8 +16,8 @@ struct Source {
   int64_t row_size;
 };
 
-// Rows order[begin .. end) of the source (or begin .. end, if order is null) into rows 0 .. of `target`, whose dtype they
-// take as a C cast gives it; anything but 0 becomes true.
+// Rows order[begin .. end) of the source (or begin .. end, if order is null) into rows 0 .. of `target`, whose dtype
+// they take as a C cast gives it; anything but 0 becomes true.
 void gather_rows(const Source& source, const int64_t* order, int64_t begin, int64_t end, void* target, DType dtype);
 
 }  // namespace berrante

@@ -136,7 +136,7 @@ Instruction::Instruction(const Kernel& kernel, Op op, std::vector<View> in, std:
 }
 
 Call Instruction::call(std::byte* workspace) const {
-  return {in_.data(),        out_.data(), static_cast<int32_t>(in_.size()), static_cast<int32_t>(out_.size()),
+  return {in_.data(),     out_.data(), static_cast<int32_t>(in_.size()), static_cast<int32_t>(out_.size()),
           attrs_->data(), workspace};
 }
 

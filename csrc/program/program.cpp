@@ -12,9 +12,7 @@ namespace {
 constexpr double kParallelStage = 4000;
 constexpr double kParallelProgram = 30000;
 
-double now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
+double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 }  // namespace
 
@@ -115,8 +113,8 @@ void Program::load(const std::vector<Source>& sources, const int64_t* order, int
 // Batches inside one parallel region, so that the workers stay awake from step to step.
 class Program::Region final : public RegionBody {
  public:
-  Region(Program& program, const std::vector<Source>& sources, const int64_t* order, int64_t batch_size,
-         int64_t first, int64_t count, double deadline)
+  Region(Program& program, const std::vector<Source>& sources, const int64_t* order, int64_t batch_size, int64_t first,
+         int64_t count, double deadline)
       : program_(program),
         sources_(sources),
         order_(order),

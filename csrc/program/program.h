@@ -1,8 +1,8 @@
-// A program: a flat list of kernel calls with fixed addresses, and the executor that runs it. It knows nothing of layers
-// or gradients. Python plans it (graph/passes) and hands over where every tensor lives.
+// A program: a flat list of kernel calls with fixed addresses, and the executor that runs it. It knows nothing of
+// layers or gradients. Python plans it (graph/passes) and hands over where every tensor lives.
 //
-// Space 0 is the program's own arena; space k is the caller's storage k - 1 (parameters, optimizer slots, constants). The
-// executor divides each stage's tasks statically over the workers, with a barrier after each stage; runs of small
+// Space 0 is the program's own arena; space k is the caller's storage k - 1 (parameters, optimizer slots, constants).
+// The executor divides each stage's tasks statically over the workers, with a barrier after each stage; runs of small
 // instructions are worker 0's alone, and a small program never wakes the other threads. Results do not depend on that.
 #pragma once
 #include <chrono>

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 
-def load_data(test_fraction: float = 0.2, seed: int = 0) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
+def load_data(
+    test_fraction: float = 0.2, seed: int = 0
+) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
     """((x_train, y_train), (x_test, y_test)): images float32 [N, 8, 8, 1] in [0, 1], labels int32."""
     from sklearn.datasets import load_digits
 

@@ -13,21 +13,23 @@ import numpy as np
 
 from berrante import ops, random
 from berrante.callbacks import Callback, CallbackList, History, ProgbarLogger
-from berrante.data import ArrayData, PyDataset, batches_of, specs_of, unpack, weigh_classes
+from berrante.data import ArrayData, batches_of, specs_of, unpack, weigh_classes
 from berrante.graph import trace
 from berrante.graph.program import Program
-from berrante.graph.tape import GradientTape, flatten, map_structure
+from berrante.graph.tape import map_structure
 from berrante.graph.tensor import Tensor
 from berrante.graph.variable import Variable
-from berrante.models.compiling import CompiledObjectives, outputs_of, targets_for
+from berrante.models.batches import check_positive, concatenate, is_stream, number, split, take
+from berrante.models.compiling import CompiledObjectives
+from berrante.models.steps import Steps
 
 # Seconds that one call of the core may take: short enough for a lively progress bar and Ctrl-C.
 _BUDGET = 0.1
 _MAX_PROGRAMS = 32
 
 
-class Trainer:
-    """The training half of Model."""
+class Trainer(Steps):
+    """The training half of Model: compile, programs, loops."""
 
     name: str
     optimizer: Any
@@ -112,83 +114,6 @@ class Trainer:
         for metric in self.metrics:
             metric.reset_state()
 
-    # --- steps ------------------------------------------------------------------------------------------------------
-
-    def compute_loss(
-        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
-    ) -> Any:
-        """The compiled losses and those that layers added."""
-        predictions, keys = outputs_of(y_pred)
-        self._objectives_for(predictions, keys)
-        names = self._objectives.names
-        total = None
-        if self._compile_arguments["loss"] is not None:
-            ys = targets_for(y, names, len(predictions), "y")
-            ws = targets_for(sample_weight, names, len(predictions), "sample_weight")
-            total = self._objectives.total_loss(ys, predictions, ws)
-        for loss in self.losses:  # type: ignore[attr-defined]
-            loss = ops.sum(loss)
-            total = loss if total is None else ops.add(total, loss)
-        if total is None:
-            raise ValueError(
-                f'[model "{self.name}"] there is no loss to minimise: compile with loss=... or use add_loss'
-            )
-        return total
-
-    def _objectives_for(self, predictions: list[Any], keys: list[str] | None) -> None:
-        if self._objectives is None or len(self._objectives.names) != len(predictions):
-            names = keys or [f"output_{i + 1}" if len(predictions) > 1 else "output" for i in range(len(predictions))]
-            self._make_objectives(names)
-
-    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
-        """Updates the compiled metrics; gives all results."""
-        predictions, keys = outputs_of(y_pred)
-        self._objectives_for(predictions, keys)
-        names = self._objectives.names
-        self._objectives.update(
-            targets_for(y, names, len(predictions), "y"), predictions,
-            targets_for(sample_weight, names, len(predictions), "sample_weight"),
-        )  # fmt: skip
-        return self.get_metrics_result()
-
-    def get_metrics_result(self) -> dict[str, Any]:
-        """The results of all metrics by name."""
-        logs = {"loss": self._loss_tracker.result()} if self._loss_tracker is not None else {}
-        compiled: list[Any] = []
-        if self._objectives is not None:
-            logs.update(self._objectives.results())
-            compiled = self._objectives.all_metrics
-        for metric in self.metrics:
-            if metric is not self._loss_tracker and not any(metric is m for m in compiled):
-                value = metric.result()
-                logs.update(value if isinstance(value, dict) else {metric.name: value})
-        return logs
-
-    def train_step(self, data: Any) -> dict[str, Any]:
-        """One update from (x, y, sample_weight). Overridable: write it with berrante.ops and GradientTape."""
-        x, y, sample_weight = unpack(data)
-        with GradientTape() as tape:
-            y_pred = self(x, training=True)  # type: ignore[operator]
-            loss = self.compute_loss(x, y, y_pred, sample_weight)
-        variables = self._train_variables()
-        self._loss_tracker.update_state(loss, sample_weight=float(_batch_size(x)))
-        self.optimizer.apply(tape.gradient(loss, variables), variables)
-        return self.compute_metrics(x, y, y_pred, sample_weight)
-
-    def test_step(self, data: Any) -> dict[str, Any]:
-        """Loss and metrics of (x, y, sample_weight). Overridable."""
-        x, y, sample_weight = unpack(data)
-        y_pred = self(x, training=False)  # type: ignore[operator]
-        if self._compile_arguments["loss"] is not None or self.losses:  # type: ignore[attr-defined]
-            loss = self.compute_loss(x, y, y_pred, sample_weight, training=False)
-            self._loss_tracker.update_state(loss, sample_weight=float(_batch_size(x)))
-        return self.compute_metrics(x, y, y_pred, sample_weight)
-
-    def predict_step(self, data: Any) -> Any:
-        """Predictions for (x,). Overridable."""
-        x, _, _ = unpack(data) if isinstance(data, tuple) else (data, None, None)
-        return self(x, training=False)  # type: ignore[operator]
-
     # --- programs ---------------------------------------------------------------------------------------------------
 
     def _overrides(self, step: str) -> bool:
@@ -254,7 +179,7 @@ class Trainer:
     def _logs(self, kind: str, result: Any) -> dict[str, Any]:
         """Results as Python numbers, by sorted name."""
         logs = result if self._overrides(f"{kind}_step") and isinstance(result, dict) else self.get_metrics_result()
-        return {k: _number(logs[k]) for k in sorted(logs)}
+        return {k: number(logs[k]) for k in sorted(logs)}
 
     # --- checks -----------------------------------------------------------------------------------------------------
 
@@ -286,15 +211,15 @@ class Trainer:
     ) -> History:  # fmt: skip
         """Trains for a number of epochs and returns the History. Arguments and defaults are Keras'."""
         self._require_compiled("fit")
-        _check_positive("batch_size", batch_size)
-        _check_positive("steps_per_epoch", steps_per_epoch)
+        check_positive("batch_size", batch_size)
+        check_positive("steps_per_epoch", steps_per_epoch)
         verbose = 1 if verbose == "auto" else int(verbose)
-        in_memory = not _is_stream(x)
+        in_memory = not is_stream(x)
         train: Any = x
         if in_memory:
             train = ArrayData(x, y, sample_weight)
             if validation_split:
-                train, validation_data = _split(train, validation_split)
+                train, validation_data = split(train, validation_split)
             if class_weight is not None:
                 weights = weigh_classes(train.data[1], train.data[2], class_weight)
                 train = ArrayData(train.data[0], train.data[1], weights)
@@ -306,7 +231,7 @@ class Trainer:
             steps_per_epoch = None  # a finite iterator ends its epochs itself
         if (
             validation_data is not None
-            and not _is_stream(validation_data)
+            and not is_stream(validation_data)
             and not isinstance(validation_data, ArrayData)
         ):
             validation_data = ArrayData(*unpack(validation_data))
@@ -366,7 +291,7 @@ class Trainer:
         if self.run_eagerly or hooks.wants_batches or self._overrides("train_step"):
             rows = np.arange(n) if order is None else order
             return self._steps(
-                "train", (_take(data, rows[k * batch : (k + 1) * batch]) for k in range(total)), hooks, bar
+                "train", (take(data, rows[k * batch : (k + 1) * batch]) for k in range(total)), hooks, bar
             )
         done = 0
         while done < whole:
@@ -431,8 +356,8 @@ class Trainer:
     ) -> Any:  # fmt: skip
         """The loss and metrics over data: a list in the order of `metrics_names` (a number if there is one), or a dict."""
         self._require_compiled("evaluate")
-        _check_positive("batch_size", batch_size)
-        data: Any = x if _is_stream(x) else ArrayData(x, y, sample_weight)
+        check_positive("batch_size", batch_size)
+        data: Any = x if is_stream(x) else ArrayData(x, y, sample_weight)
         if isinstance(data, ArrayData):
             self._check_data(data)
         listed = callbacks if isinstance(callbacks, (list, tuple)) else [callbacks] if callbacks is not None else []
@@ -483,11 +408,11 @@ class Trainer:
         callbacks: Any = None,
     ) -> Any:
         """Predictions as NumPy arrays, batch by batch."""
-        _check_positive("batch_size", batch_size)
+        check_positive("batch_size", batch_size)
         batch = batch_size or 32
-        if _is_stream(x):
+        if is_stream(x):
             parts = [self._run_batch("predict", ArrayData(b.data[0])) for b in batches_of(x, steps, False, None)]
-            return _concatenate(parts)
+            return concatenate(parts)
         data = ArrayData(x)
         if data.size == 0:
             raise ValueError("x: expected at least one sample; received an empty array")
@@ -495,7 +420,7 @@ class Trainer:
         if n <= batch:
             part = data if n == data.size else data.rows(0, n)
             return self._run_batch("predict", part)
-        return _concatenate([self._run_batch("predict", data.rows(k, min(k + batch, n))) for k in range(0, n, batch)])
+        return concatenate([self._run_batch("predict", data.rows(k, min(k + batch, n))) for k in range(0, n, batch)])
 
     def train_on_batch(
         self, x: Any, y: Any = None, sample_weight: Any = None, class_weight: Any = None, return_dict: bool = False
@@ -520,46 +445,3 @@ class Trainer:
     def predict_on_batch(self, x: Any) -> Any:
         """Predictions for one batch."""
         return self._run_batch("predict", ArrayData(x))
-
-
-def _batch_size(x: Any) -> int:
-    return int(flatten(x)[0].shape[0])
-
-
-def _number(x: Any) -> Any:
-    if isinstance(x, (float, int)):
-        return x
-    array = np.asarray(x)
-    return float(array) if array.ndim == 0 else array
-
-
-def _is_stream(x: Any) -> bool:
-    if isinstance(x, (PyDataset, ArrayData)):
-        return isinstance(x, PyDataset)
-    if x is None or isinstance(x, (np.ndarray, list, tuple, dict, Tensor, Variable)) or hasattr(x, "__array__"):
-        return False
-    return hasattr(x, "__next__") or hasattr(x, "__iter__") or (hasattr(x, "__getitem__") and hasattr(x, "__len__"))
-
-
-def _check_positive(name: str, value: Any) -> None:
-    if value is not None and (isinstance(value, bool) or int(value) != value or value < 1):
-        raise ValueError(f"{name}: expected a positive integer; received {value!r}")
-
-
-def _split(data: ArrayData, fraction: float) -> tuple[ArrayData, ArrayData]:
-    """The last part of the samples, before any shuffling, is for validation."""
-    if not 0 < fraction < 1:
-        raise ValueError(f"validation_split: expected a fraction between 0 and 1; received {fraction}")
-    at = int(np.floor(data.size * (1.0 - fraction)))
-    if at == 0 or at == data.size:
-        raise ValueError(f"validation_split={fraction} leaves {at} of {data.size} samples to train on")
-    return data.rows(0, at), data.rows(at, data.size)
-
-
-def _take(data: ArrayData, rows: np.ndarray) -> ArrayData:
-    return ArrayData(*(map_structure(lambda a: None if a is None else a[rows], part) for part in data.data))
-
-
-def _concatenate(parts: list[Any]) -> Any:
-    leaves = iter([np.concatenate(group) for group in zip(*(flatten(p) for p in parts), strict=True)])
-    return map_structure(lambda _: next(leaves), parts[0])

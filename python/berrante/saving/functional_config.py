@@ -109,12 +109,16 @@ def functional_from_config(cls: Any, config: dict[str, Any], custom_objects: Any
                 later.append((name, call))
                 continue
             made = layers[name](*args, **kwargs)
-            outputs = made if isinstance(made, (list, tuple)) else list(made.values()) if isinstance(made, dict) else [made]
+            outputs = (
+                made if isinstance(made, (list, tuple)) else list(made.values()) if isinstance(made, dict) else [made]
+            )
             for i, tensor in enumerate(outputs):
                 tensors[name, counts[name], i] = tensor
             counts[name] += 1
         if len(later) == len(waiting):
-            raise ValueError(f"the config's layers do not form a graph: {', '.join(n for n, _ in later[:5])} wait forever")
+            raise ValueError(
+                f"the config's layers do not form a graph: {', '.join(n for n, _ in later[:5])} wait forever"
+            )
         waiting = later
 
     def ends(x: Any) -> Any:

@@ -19,7 +19,9 @@ _LAYOUT_VERSION = "3.15.1"
 def write_model(model: Any, path: str, include_optimizer: bool = True) -> None:
     """Writes a built model."""
     if not model.built:
-        raise ValueError(f'[model "{model.name}"] is not built: call it on data, or give it an input shape, before saving')
+        raise ValueError(
+            f'[model "{model.name}"] is not built: call it on data, or give it an input shape, before saving'
+        )
     import h5py
 
     config = serialize_keras_object(model)

@@ -1,0 +1,103 @@
+"""One step of training, testing and prediction: what the trainer traces, and what subclasses override."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from berrante import ops
+from berrante.data import unpack
+from berrante.graph.tape import GradientTape, flatten
+from berrante.models.compiling import outputs_of, targets_for
+
+
+def _batch_size(x: Any) -> int:
+    return int(flatten(x)[0].shape[0])
+
+
+class Steps:
+    """train_step, test_step, predict_step and what they are made of."""
+
+    name: str
+    optimizer: Any
+    _objectives: Any
+    _loss_tracker: Any
+    _compile_arguments: Any
+
+    @property
+    def metrics(self) -> list[Any]:
+        raise NotImplementedError
+
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> Any:
+        """The compiled losses and those that layers added."""
+        predictions, keys = outputs_of(y_pred)
+        self._objectives_for(predictions, keys)
+        names = self._objectives.names
+        total = None
+        if self._compile_arguments["loss"] is not None:
+            ys = targets_for(y, names, len(predictions), "y")
+            ws = targets_for(sample_weight, names, len(predictions), "sample_weight")
+            total = self._objectives.total_loss(ys, predictions, ws)
+        for loss in self.losses:  # type: ignore[attr-defined]
+            loss = ops.sum(loss)
+            total = loss if total is None else ops.add(total, loss)
+        if total is None:
+            raise ValueError(
+                f'[model "{self.name}"] there is no loss to minimise: compile with loss=... or use add_loss'
+            )
+        return total
+
+    def _objectives_for(self, predictions: list[Any], keys: list[str] | None) -> None:
+        if self._objectives is None or len(self._objectives.names) != len(predictions):
+            names = keys or [f"output_{i + 1}" if len(predictions) > 1 else "output" for i in range(len(predictions))]
+            self._make_objectives(names)
+
+    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
+        """Updates the compiled metrics; gives all results."""
+        predictions, keys = outputs_of(y_pred)
+        self._objectives_for(predictions, keys)
+        names = self._objectives.names
+        self._objectives.update(
+            targets_for(y, names, len(predictions), "y"), predictions,
+            targets_for(sample_weight, names, len(predictions), "sample_weight"),
+        )  # fmt: skip
+        return self.get_metrics_result()
+
+    def get_metrics_result(self) -> dict[str, Any]:
+        """The results of all metrics by name."""
+        logs = {"loss": self._loss_tracker.result()} if self._loss_tracker is not None else {}
+        compiled: list[Any] = []
+        if self._objectives is not None:
+            logs.update(self._objectives.results())
+            compiled = self._objectives.all_metrics
+        for metric in self.metrics:
+            if metric is not self._loss_tracker and not any(metric is m for m in compiled):
+                value = metric.result()
+                logs.update(value if isinstance(value, dict) else {metric.name: value})
+        return logs
+
+    def train_step(self, data: Any) -> dict[str, Any]:
+        """One update from (x, y, sample_weight). Overridable: write it with berrante.ops and GradientTape."""
+        x, y, sample_weight = unpack(data)
+        with GradientTape() as tape:
+            y_pred = self(x, training=True)  # type: ignore[operator]
+            loss = self.compute_loss(x, y, y_pred, sample_weight)
+        variables = self._train_variables()
+        self._loss_tracker.update_state(loss, sample_weight=float(_batch_size(x)))
+        self.optimizer.apply(tape.gradient(loss, variables), variables)
+        return self.compute_metrics(x, y, y_pred, sample_weight)
+
+    def test_step(self, data: Any) -> dict[str, Any]:
+        """Loss and metrics of (x, y, sample_weight). Overridable."""
+        x, y, sample_weight = unpack(data)
+        y_pred = self(x, training=False)  # type: ignore[operator]
+        if self._compile_arguments["loss"] is not None or self.losses:  # type: ignore[attr-defined]
+            loss = self.compute_loss(x, y, y_pred, sample_weight, training=False)
+            self._loss_tracker.update_state(loss, sample_weight=float(_batch_size(x)))
+        return self.compute_metrics(x, y, y_pred, sample_weight)
+
+    def predict_step(self, data: Any) -> Any:
+        """Predictions for (x,). Overridable."""
+        x, _, _ = unpack(data) if isinstance(data, tuple) else (data, None, None)
+        return self(x, training=False)  # type: ignore[operator]
