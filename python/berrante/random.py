@@ -18,8 +18,8 @@ from berrante.graph.op import as_tensor
 from berrante.graph.primitives import cast, reshape, slice_
 from berrante.graph.tensor import DTYPES, Node, Tensor, TensorSpec
 from berrante.graph.variable import Variable
+from berrante.ops import creation, nn, reduction, shape
 from berrante.ops import elementwise as e
-from berrante.ops import nn, reduction, shape
 
 Shape = Sequence[int]
 
@@ -215,7 +215,7 @@ def dropout(inputs: Any, rate: float, noise_shape: Shape | None = None, seed: An
         result: Tensor = _dropout(x, *words, rate=float(rate), dtype="float32")
         return result
     mask_shape = tuple(n if m is None else int(m) for m, n in zip(noise_shape, x.shape, strict=True))
-    mask: Tensor = _dropout(shape.ones(mask_shape), *words, rate=float(rate), dtype="float32")
+    mask: Tensor = _dropout(creation.ones(mask_shape), *words, rate=float(rate), dtype="float32")
     return e.multiply(x, mask)
 
 

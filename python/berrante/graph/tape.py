@@ -88,7 +88,8 @@ class GradientTape:
                 graph = trace.current()
                 if graph is not None:
                     return graph.leaf(x)
-                return self._leaves.get(x) or Tensor(x.spec, value=x.array)
+                leaf = self._leaves.get(x)
+                return leaf if leaf is not None else Tensor(x.spec, value=x.array)
             return as_tensor(x)
 
         leaves = [source(x) for x in flatten(sources)]

@@ -96,6 +96,16 @@ def tracing() -> Iterator[Graph]:
         state.graph = outer
 
 
+@contextmanager
+def suspended() -> Iterator[None]:
+    """Runs operations at once even inside a trace: for initial values."""
+    outer, state.graph = state.graph, None
+    try:
+        yield
+    finally:
+        state.graph = outer
+
+
 def read(variable: Variable) -> Tensor:
     """The variable's value at this point: symbolic inside a trace."""
     graph = state.graph

@@ -60,7 +60,8 @@ class Variable:
             if shape is None:
                 raise ValueError(f'variable "{name}": an initializer needs a shape; received shape=None')
             kind = standard_dtype(dtype or "float32")
-            value = np.asarray(initializer(tuple(int(n) for n in shape), dtype=kind))
+            with trace.suspended():
+                value = np.asarray(initializer(tuple(int(n) for n in shape), dtype=kind))
         else:
             value = np.asarray(initializer)
             kind = standard_dtype(dtype or value.dtype)

@@ -242,7 +242,7 @@ class Trainer(Steps):
             if not isinstance(callback, Callback):
                 raise TypeError(f"callbacks: expected Callback objects; received {callback!r}")
         hooks = CallbackList(
-            [history, *listed, bar], self, {"epochs": epochs, "verbose": verbose, "steps": steps_per_epoch}
+            [*listed, bar, history], self, {"epochs": epochs, "verbose": verbose, "steps": steps_per_epoch}
         )
         object.__setattr__(self, "history", history)
         self.stop_training = False

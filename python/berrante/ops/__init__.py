@@ -21,6 +21,22 @@ from berrante.ops.core import (
     vectorized_map,
     while_loop,
 )
+from berrante.ops.creation import (
+    arange,
+    empty,
+    eye,
+    full,
+    full_like,
+    identity,
+    linspace,
+    logspace,
+    meshgrid,
+    ones,
+    ones_like,
+    tri,
+    zeros,
+    zeros_like,
+)
 from berrante.ops.elementwise import *  # noqa: F403
 from berrante.ops.image import resize, upsample
 from berrante.ops.linalg import dot, einsum, matmul, outer, tensordot, vdot
@@ -89,26 +105,15 @@ from berrante.ops.reduction import (
     var,
 )
 from berrante.ops.shape import (
-    arange,
     broadcast_to,
     concatenate,
     diag,
     diagonal,
-    empty,
     expand_dims,
-    eye,
     flip,
-    full,
-    full_like,
-    identity,
-    linspace,
-    logspace,
-    meshgrid,
     moveaxis,
     multi_hot,
     one_hot,
-    ones,
-    ones_like,
     pad,
     ravel,
     repeat,
@@ -125,10 +130,7 @@ from berrante.ops.shape import (
     tile,
     trace,
     transpose,
-    tri,
     tril,
     triu,
     unstack,
-    zeros,
-    zeros_like,
 )
