@@ -120,6 +120,8 @@ def _serialize_instance(obj: Any) -> dict[str, Any]:
     family = _family_of(cls)
     if family is not None:
         module, name, registered = _MODULES[family[0]], family[1], None
+        if name == "Functional":
+            module = "keras.src.models.functional"  # where Keras 3 has it
         if cls.__module__.endswith("schedules"):
             module = "keras.optimizers.schedules"
         if name.startswith("MedianPooling"):
