@@ -1,8 +1,8 @@
 // pool2d, its gradient, and pool2d_pick, over NHWC: maximum, average and median.
 //
-// A task is one image. Windows are clipped to the input, so padding takes no part. Maximum and average go over channels in
-// the inner loop; the maximum's gradient finds the first largest element of each window again. The median (and
-// pick, for any kind) orders the positions of each window by value, channel by channel.
+// A task is one image. Windows are clipped to the input, so padding takes no part. Maximum and average go over channels
+// in the inner loop; the maximum's gradient finds the first largest element of each window again. The median (and pick,
+// for any kind) orders the positions of each window by value, channel by channel.
 #include "../cpu/gemm.h"
 
 namespace berrante {
@@ -19,8 +19,8 @@ struct Geometry {
 
 template <class Attrs>
 Geometry geometry(const Attrs& t, const View& x, const View& y) {
-  return {x.shape[1],  x.shape[2],  x.shape[3], y.shape[1], y.shape[2], t.window_h, t.window_w,
-          t.stride_h, t.stride_w, t.pad_top,  t.pad_left, static_cast<Pooling>(t.kind)};
+  return {x.shape[1], x.shape[2], x.shape[3], y.shape[1], y.shape[2], t.window_h,
+          t.window_w, t.stride_h, t.stride_w, t.pad_top,  t.pad_left, static_cast<Pooling>(t.kind)};
 }
 
 template <class Attrs>
@@ -53,7 +53,8 @@ BERRANTE_INLINE Window window_at(const Geometry& g, int64_t i, int64_t j) {
 
 // The positions (of one channel) whose values are selected: the first largest, or the two middle ones (twice the same
 // for an odd count). Returns false for an empty window.
-bool select_positions(const Geometry& g, const Window& at, const float* x, int64_t channel, int64_t* first, int64_t* second) {
+bool select_positions(const Geometry& g, const Window& at, const float* x, int64_t channel, int64_t* first,
+                      int64_t* second) {
   int64_t place[kMaxWindow];
   int n = 0;
   for (int64_t h = at.h0; h < at.h1; ++h)
@@ -122,8 +123,12 @@ void run_pick(const Call& call, const Range& range, const Attrs& t, const View& 
          static_cast<float*>(call.out[0].data) + n * out);
 }
 
-void plan_pool2d(const Call& call, Plan& plan) { plan_any(attrs_of<pool2d_attrs>(call), call.in[0], call.out[0], plan); }
-void run_pool2d(const Call& call, const Range& range) { run_pick(call, range, attrs_of<pool2d_attrs>(call), call.in[0]); }
+void plan_pool2d(const Call& call, Plan& plan) {
+  plan_any(attrs_of<pool2d_attrs>(call), call.in[0], call.out[0], plan);
+}
+void run_pool2d(const Call& call, const Range& range) {
+  run_pick(call, range, attrs_of<pool2d_attrs>(call), call.in[0]);
+}
 
 void plan_pool2d_pick(const Call& call, Plan& plan) {
   plan_any(attrs_of<pool2d_pick_attrs>(call), call.in[0], call.out[0], plan);

@@ -1,8 +1,9 @@
 // reduce: [A, R, B] -> [A, B], sum, mean, max, min or product, float32 and int32.
 //
-// Rows (B == 1) are folded vector by vector; otherwise B's columns are folded row by row. A long R is cut into a fixed number
-// of shares whose results are combined in order by the second stage, so the result does not depend on threads. Sums run in
-// blocks of kBlock rows whose totals are added, so that the error grows with the number of blocks, not of elements.
+// Rows (B == 1) are folded vector by vector; otherwise B's columns are folded row by row. A long R is cut into a fixed
+// number of shares whose results are combined in order by the second stage, so the result does not depend on threads.
+// Sums run in blocks of kBlock rows whose totals are added, so that the error grows with the number of blocks, not of
+// elements.
 #include "../cpu/gemm.h"
 
 namespace berrante {
@@ -136,7 +137,9 @@ void run_kind(const Call& call, const Range& range, Reduction kind) {
   const T* x = static_cast<const T*>(call.in[0].data);
   T *y = static_cast<T*>(call.out[0].data), *partial = reinterpret_cast<T*>(call.workspace);
   const T start = start_of<T>(kind);
-  const auto finish = [&](T total) { return kind == Reduction::mean ? static_cast<T>(total / static_cast<T>(s.r)) : total; };
+  const auto finish = [&](T total) {
+    return kind == Reduction::mean ? static_cast<T>(total / static_cast<T>(s.r)) : total;
+  };
   if (range.stage == 0) {
     for (int64_t task = range.begin; task < range.end; ++task) {
       const int64_t a = task / s.shares, share = task % s.shares;
