@@ -80,6 +80,24 @@ BERRANTE_INLINE void pack_patches(int64_t m, int64_t rows, int64_t k0, int64_t d
   }
 }
 
+// With one group and no dilation along W, the taps of one kernel row are neighbours in memory: one run of kw * channels
+// floats. At the borders, where a part of it lies outside, it is put together in a small buffer.
+constexpr int64_t kEdge = 1024;
+
+BERRANTE_INLINE bool whole_rows(const Geometry& g, int64_t channels) {
+  return g.groups == 1 && g.dilation_w == 1 && g.kw * channels <= kEdge;
+}
+
+BERRANTE_INLINE const float* row_run(const float* x, int64_t n, int64_t i, int64_t j, int64_t h, int64_t w, int64_t c,
+                                     int64_t count, float* edge) {
+  if (i < 0 || i >= h || j + count <= 0 || j >= w) return nullptr;
+  const float* row = x + (n * h + i) * w * c;
+  if (j >= 0 && j + count <= w) return row + j * c;
+  for (int64_t k = 0; k < count; ++k)
+    for (int64_t q = 0; q < c; ++q) edge[k * c + q] = j + k >= 0 && j + k < w ? row[(j + k) * c + q] : 0.0f;
+  return edge;
+}
+
 void plan_product(const Geometry& g, int64_t rows, int64_t columns, int64_t depth, Plan& plan) {
   const int64_t panels = ceil_div(columns, kColumns);
   plan.stages = 2;
@@ -122,8 +140,17 @@ void run_conv2d(const Call& call, const Range& range) {
         if (i < 0 || i >= g.h || j < 0 || j >= g.w) return nullptr;
         return x + ((at.n * g.h + i) * g.w + j) * g.c + group * g.cg;
       };
+      float edge[kEdge];
+      const auto row_source = [&](Position at, int64_t kh, int64_t) -> const float* {
+        const int64_t i = at.i * g.stride_h - g.pad_top + kh * g.dilation_h;
+        return row_run(x, at.n, i, at.j * g.stride_w - g.pad_left, g.h, g.w, g.c, g.kw, edge);
+      };
+      const bool runs = whole_rows(g, g.c);
       const auto pack = [&](int64_t m, int64_t count, int64_t k0, int64_t d, float* out) {
-        pack_patches(m, count, k0, d, out, g.oh, g.ow, g.kw, g.cg, source);
+        if (runs)
+          pack_patches(m, count, k0, d, out, g.oh, g.ow, 1, g.kw * g.c, row_source);
+        else
+          pack_patches(m, count, k0, d, out, g.oh, g.ow, g.kw, g.cg, source);
       };
       multiply_rows(task * kBlockRows, smaller(rows, (task + 1) * kBlockRows), g.kg, depth,
                     packed + group * panels * kColumns * depth, y + group * g.kg, g.k,
@@ -153,13 +180,17 @@ void run_conv2d_input_grad(const Call& call, const Range& range) {
   const float* bias = call.n_in > 2 ? static_cast<const float*>(call.in[2].data) : nullptr;
   float *dx = static_cast<float*>(call.out[0].data), *packed = reinterpret_cast<float*>(call.workspace);
   const int64_t panels = ceil_div(g.cg, kColumns), depth = g.kh * g.kw * g.kg, rows = g.n * g.h * g.w;
+  const bool runs = g.stride_w == 1 && whole_rows(g, g.k);
   if (range.stage == 0) {
     for (int64_t task = range.begin; task < range.end; ++task) {
       const int64_t group = task / panels, c0 = task % panels * kColumns;
-      // Element (tap, filter), channel lies at w[(tap * cg + channel) * K + filter].
-      for (int64_t tap = 0; tap < g.kh * g.kw; ++tap)
-        pack_b(w + tap * g.cg * g.k + group * g.kg, 1, g.k, g.kg, c0, g.cg,
+      // Element (tap, filter), channel lies at w[(tap * cg + channel) * K + filter]. For whole rows the taps of a row
+      // go backwards, so that they meet neighbours of dy in memory order.
+      for (int64_t tap = 0; tap < g.kh * g.kw; ++tap) {
+        const int64_t from = runs ? tap / g.kw * g.kw + (g.kw - 1 - tap % g.kw) : tap;
+        pack_b(w + from * g.cg * g.k + group * g.kg, 1, g.k, g.kg, c0, g.cg,
                packed + task * kColumns * depth + tap * g.kg * kColumns);
+      }
     }
     return;
   }
@@ -172,8 +203,17 @@ void run_conv2d_input_grad(const Call& call, const Range& range) {
         if (i >= g.oh || j >= g.ow) return nullptr;
         return dy + ((at.n * g.oh + i) * g.ow + j) * g.k + group * g.kg;
       };
+      float edge[kEdge];
+      const auto row_source = [&](Position at, int64_t kh, int64_t) -> const float* {
+        const int64_t i = at.i + g.pad_top - kh * g.dilation_h;
+        if (i < 0 || i % g.stride_h != 0) return nullptr;
+        return row_run(dy, at.n, i / g.stride_h, at.j + g.pad_left - (g.kw - 1), g.oh, g.ow, g.k, g.kw, edge);
+      };
       const auto pack = [&](int64_t m, int64_t count, int64_t k0, int64_t d, float* out) {
-        pack_patches(m, count, k0, d, out, g.h, g.w, g.kw, g.kg, source);
+        if (runs)
+          pack_patches(m, count, k0, d, out, g.h, g.w, 1, g.kw * g.k, row_source);
+        else
+          pack_patches(m, count, k0, d, out, g.h, g.w, g.kw, g.kg, source);
       };
       multiply_rows(task * kBlockRows, smaller(rows, (task + 1) * kBlockRows), g.cg, depth,
                     packed + group * panels * kColumns * depth, dx + group * g.cg, g.c,
@@ -214,6 +254,8 @@ void plan_conv2d_weight_grad(const Call& call, Plan& plan) {
 void pack_transposed(const Geometry& g, const float* x, int64_t group, int64_t p0, int64_t count, int64_t rows,
                      float* out) {
   const int64_t padded = ceil_div(rows, kRows) * kRows;
+  const bool runs = whole_rows(g, g.c);
+  float edge[kEdge];
   for (int64_t p = 0; p < count; ++p) {
     const Position at = position(p0 + p, g.oh, g.ow);
     int64_t row = 0;
@@ -221,20 +263,27 @@ void pack_transposed(const Geometry& g, const float* x, int64_t group, int64_t p
       out[row / kRows * kRows * count + p * kRows + row % kRows] = value;
       ++row;
     };
-    for (int64_t kh = 0; kh < g.kh; ++kh)
+    const auto write_run = [&](const float* from, int64_t length) {
+      for (int64_t c = 0; c < length;) {
+        const int64_t run = smaller(length - c, kRows - row % kRows);
+        float* to = out + row / kRows * kRows * count + p * kRows + row % kRows;
+        for (int64_t q = 0; q < run; ++q) to[q] = from == nullptr ? 0.0f : from[c + q];
+        c += run;
+        row += run;
+      }
+    };
+    for (int64_t kh = 0; kh < g.kh; ++kh) {
+      const int64_t i = at.i * g.stride_h - g.pad_top + kh * g.dilation_h;
+      if (runs) {
+        write_run(row_run(x, at.n, i, at.j * g.stride_w - g.pad_left, g.h, g.w, g.c, g.kw, edge), g.kw * g.c);
+        continue;
+      }
       for (int64_t kw = 0; kw < g.kw; ++kw) {
-        const int64_t i = at.i * g.stride_h - g.pad_top + kh * g.dilation_h;
         const int64_t j = at.j * g.stride_w - g.pad_left + kw * g.dilation_w;
         const bool inside = i >= 0 && i < g.h && j >= 0 && j < g.w;
-        const float* from = inside ? x + ((at.n * g.h + i) * g.w + j) * g.c + group * g.cg : nullptr;
-        for (int64_t c = 0; c < g.cg;) {
-          int64_t run = smaller(g.cg - c, kRows - row % kRows);
-          float* to = out + row / kRows * kRows * count + p * kRows + row % kRows;
-          for (int64_t q = 0; q < run; ++q) to[q] = inside ? from[c + q] : 0.0f;
-          c += run;
-          row += run;
-        }
+        write_run(inside ? x + ((at.n * g.h + i) * g.w + j) * g.c + group * g.cg : nullptr, g.cg);
       }
+    }
     while (row < padded) write(0.0f);
   }
 }
