@@ -77,7 +77,7 @@ void Barrier::wait() {
 struct ThreadPool::State {
   std::mutex region;  // held while a region runs or the pool changes
   std::vector<std::thread> threads;
-  int workers = default_workers();
+  std::atomic<int> workers{default_workers()};
   int cores = usable_cores();
   Barrier barrier;
   RegionBody* body = nullptr;
@@ -137,9 +137,9 @@ ThreadPool& ThreadPool::global() {
 void ThreadPool::after_fork_in_child() {
   g_fork_generation.fetch_add(1);
   ThreadPool& pool = global();
-  const int workers = pool.state_->workers;
+  const int workers = pool.state_->workers.load();
   pool.state_ = new State;  // the old one's threads do not exist here; it is left behind
-  pool.state_->workers = workers;
+  pool.state_->workers.store(workers);
 }
 
 int ThreadPool::size() const { return state_->workers; }
