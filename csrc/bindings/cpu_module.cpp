@@ -44,7 +44,6 @@ void run_kernel(const std::string& name, const std::vector<py::array>& inputs, c
                 const py::dict& attrs, const std::string& isa, int workers) {
   const Op op = op_by_name(name);
   const Kernel* kernel = table_named(isa).kernels[static_cast<int>(op)];
-  if (kernel == nullptr) throw py::value_error("kernel '" + name + "' is not written yet");
   std::vector<View> in, out;
   for (const py::array& array : inputs) in.push_back(view_of(array));
   for (const py::array& array : outputs) {

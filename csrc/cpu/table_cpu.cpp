@@ -9,7 +9,7 @@
 namespace berrante {
 namespace BERRANTE_ISA {
 
-#define OP(name, ...) extern const Kernel name##_kernel __attribute__((weak));  // weak only until all kernels exist
+#define OP(name, ...) extern const Kernel name##_kernel;
 #include "../ops.def"
 #undef OP
 

@@ -122,7 +122,8 @@ Instruction::Instruction(const Kernel& kernel, Op op, std::vector<View> in, std:
     for (const View& view : *views) byte_size(view);
   kernel_->plan(call(nullptr), plan_);
   if (plan_.error != nullptr) {
-    std::string message = "[" + std::string(name()) + "] " + plan_.error + "; received";
+    std::string message("[");
+    message.append(name()).append("] ").append(plan_.error).append("; received");
     for (const auto* views : {&in_, &out_}) {
       message += views == &in_ ? " inputs" : " outputs";
       for (const View& view : *views) {

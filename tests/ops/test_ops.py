@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from reference import convolve, pool, resize_bilinear
 
 from berrante import ops
 from berrante.graph.gradients import gradients
 from berrante.graph.op import REGISTRY
 from berrante.graph.program import Program
 from berrante.graph.tensor import Tensor, TensorSpec
+from references import convolve, pool, resize_bilinear
 
 RNG = np.random.default_rng(7)
 
