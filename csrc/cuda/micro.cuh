@@ -1,0 +1,181 @@
+// The micro-operations of core/micro.def on the device, one function each, with the meaning of ops/map_cpu.cpp. A
+// micro-operation that is listed but not written here does not compile.
+#pragma once
+#include <cstdint>
+
+namespace berrante {
+
+// A 4-byte lane: float or int32.
+union Word {
+  float f;
+  int32_t i;
+};
+
+__device__ __forceinline__ Word word_of(float x) {
+  Word w;
+  w.f = x;
+  return w;
+}
+__device__ __forceinline__ Word word_of(int32_t x) {
+  Word w;
+  w.i = x;
+  return w;
+}
+
+__device__ __forceinline__ float floor_mod(float x, float y) {
+  const float r = fmodf(x, y);
+  return r != 0.0f && ((r < 0.0f) != (y < 0.0f)) ? r + y : r;
+}
+__device__ __forceinline__ int32_t floor_div(int32_t x, int32_t y) {
+  if (y == 0) return 0;
+  const int64_t a = x, b = y, q = a / b;
+  return static_cast<int32_t>(q - (a % b != 0 && (a % b < 0) != (b < 0)));
+}
+__device__ __forceinline__ int32_t wrap(uint32_t x) { return static_cast<int32_t>(x); }
+
+// Philox4x32-10 (Salmon et al., 2011): block number in the counter's low words, seed words as the key.
+__device__ __forceinline__ void philox(Word a, Word b, int64_t block, uint32_t word[4]) {
+  uint32_t k0 = static_cast<uint32_t>(a.i), k1 = static_cast<uint32_t>(b.i);
+  uint32_t c0 = static_cast<uint32_t>(block), c1 = static_cast<uint32_t>(block >> 32), c2 = 0, c3 = 0;
+#pragma unroll
+  for (int round = 0; round < 10; ++round) {
+    const uint32_t h0 = __umulhi(0xD2511F53u, c0), l0 = 0xD2511F53u * c0;
+    const uint32_t h2 = __umulhi(0xCD9E8D57u, c2), l2 = 0xCD9E8D57u * c2;
+    c0 = h2 ^ c1 ^ k0;
+    c2 = h0 ^ c3 ^ k1;
+    c1 = l2;
+    c3 = l0;
+    k0 += 0x9E3779B9u;
+    k1 += 0xBB67AE85u;
+  }
+  word[0] = c0;
+  word[1] = c1;
+  word[2] = c2;
+  word[3] = c3;
+}
+__device__ __forceinline__ float unit(uint32_t word) { return static_cast<float>(word >> 8) * 0x1p-24f; }
+
+#define MICRO_FUNCTION(name) __device__ __forceinline__ Word micro_##name(Word a, Word b, Word c, int64_t index)
+#define FLOAT(name, expression)           \
+  MICRO_FUNCTION(name) {                  \
+    [[maybe_unused]] const float x = a.f; \
+    [[maybe_unused]] const float y = b.f; \
+    return word_of(expression);           \
+  }
+#define INTEGER(name, expression)           \
+  MICRO_FUNCTION(name) {                    \
+    [[maybe_unused]] const int32_t x = a.i; \
+    [[maybe_unused]] const int32_t y = b.i; \
+    return word_of(expression);             \
+  }
+#define TEST(name, expression) FLOAT(name, static_cast<int32_t>(expression))
+#define TEST_INTEGER(name, expression) INTEGER(name, static_cast<int32_t>(expression))
+
+FLOAT(add_f, x + y)
+FLOAT(sub_f, x - y)
+FLOAT(mul_f, x* y)
+FLOAT(div_f, x / y)
+FLOAT(max_f, x > y || x != x ? x : y)
+FLOAT(min_f, x < y || x != x ? x : y)
+FLOAT(pow_f, powf(x, y))
+FLOAT(mod_f, floor_mod(x, y))
+FLOAT(floordiv_f, floorf(x / y))
+FLOAT(atan2_f, atan2f(x, y))
+FLOAT(neg_f, -x)
+FLOAT(abs_f, fabsf(x))
+FLOAT(sign_f, x > 0.0f ? 1.0f : x < 0.0f ? -1.0f : x)
+FLOAT(square_f, x* x)
+FLOAT(sqrt_f, sqrtf(x))
+FLOAT(rsqrt_f, 1.0f / sqrtf(x))
+FLOAT(reciprocal_f, 1.0f / x)
+FLOAT(exp_f, expf(x))
+FLOAT(expm1_f, expm1f(x))
+FLOAT(log_f, logf(x))
+FLOAT(log1p_f, log1pf(x))
+FLOAT(tanh_f, tanhf(x))
+FLOAT(sigmoid_f, 1.0f / (1.0f + expf(-x)))
+FLOAT(softplus_f, (x > 0.0f ? x : 0.0f) + log1pf(expf(-fabsf(x))) + (x - x))
+FLOAT(erf_f, erff(x))
+FLOAT(floor_f, floorf(x))
+FLOAT(ceil_f, ceilf(x))
+FLOAT(round_f, rintf(x))
+FLOAT(trunc_f, truncf(x))
+FLOAT(sin_f, sinf(x))
+FLOAT(cos_f, cosf(x))
+FLOAT(tan_f, tanf(x))
+FLOAT(asin_f, asinf(x))
+FLOAT(acos_f, acosf(x))
+FLOAT(atan_f, atanf(x))
+FLOAT(sinh_f, sinhf(x))
+FLOAT(cosh_f, coshf(x))
+FLOAT(asinh_f, asinhf(x))
+FLOAT(acosh_f, acoshf(x))
+FLOAT(atanh_f, atanhf(x))
+TEST(eq_f, x == y)
+TEST(ne_f, x != y)
+TEST(lt_f, x < y)
+TEST(le_f, x <= y)
+TEST(isnan_f, x != x)
+TEST(isfinite_f, fabsf(x) < __int_as_float(0x7f800000))
+INTEGER(add_i, wrap(static_cast<uint32_t>(x) + static_cast<uint32_t>(y)))
+INTEGER(sub_i, wrap(static_cast<uint32_t>(x) - static_cast<uint32_t>(y)))
+INTEGER(mul_i, wrap(static_cast<uint32_t>(x) * static_cast<uint32_t>(y)))
+INTEGER(max_i, x > y ? x : y)
+INTEGER(min_i, x < y ? x : y)
+INTEGER(mod_i, y == 0 ? 0 : static_cast<int32_t>(x - static_cast<int64_t>(floor_div(x, y)) * y))
+INTEGER(floordiv_i, floor_div(x, y))
+INTEGER(neg_i, wrap(0u - static_cast<uint32_t>(x)))
+INTEGER(abs_i, x < 0 ? wrap(0u - static_cast<uint32_t>(x)) : x)
+INTEGER(sign_i, (x > 0) - (x < 0))
+INTEGER(and_i, x& y)
+INTEGER(or_i, x | y)
+INTEGER(xor_i, x ^ y)
+TEST_INTEGER(eq_i, x == y)
+TEST_INTEGER(ne_i, x != y)
+TEST_INTEGER(lt_i, x < y)
+TEST_INTEGER(le_i, x <= y)
+FLOAT(to_i, __float2int_rz(x))  // saturates, and turns NaN into 0
+INTEGER(to_f, static_cast<float>(x))
+MICRO_FUNCTION(select) { return a.i != 0 ? b : c; }
+MICRO_FUNCTION(coordinate) { return word_of(static_cast<int32_t>(index / a.i % b.i)); }
+MICRO_FUNCTION(uniform) {
+  uint32_t word[4];
+  philox(a, b, index / 4, word);
+  return word_of(unit(word[index % 4]));
+}
+MICRO_FUNCTION(normal) {
+  uint32_t word[4];
+  philox(a, b, index / 4, word);
+  const int k = static_cast<int>(index % 4);
+  const float radius = sqrtf(-2.0f * logf(unit(word[k & 2]) + 0x1p-24f));
+  const float angle = 6.28318530717958647692f * unit(word[(k & 2) + 1]);
+  return word_of((k & 1) != 0 ? radius * sinf(angle) : radius * cosf(angle));
+}
+MICRO_FUNCTION(bits) {
+  uint32_t word[4];
+  philox(a, b, index / 4, word);
+  return word_of(wrap(word[index % 4]));
+}
+
+#undef MICRO_FUNCTION
+#undef FLOAT
+#undef INTEGER
+#undef TEST
+#undef TEST_INTEGER
+
+__device__ __forceinline__ Word micro_operation(int code, Word a, Word b, Word c, int64_t index) {
+  enum Code {
+#define MICRO(name, arity, to, from) code_##name,
+#include "../core/micro.def"
+#undef MICRO
+  };
+  switch (code) {
+#define MICRO(name, arity, to, from) \
+  case code_##name: return micro_##name(a, b, c, index);
+#include "../core/micro.def"
+#undef MICRO
+  }
+  return word_of(0);
+}
+
+}  // namespace berrante
