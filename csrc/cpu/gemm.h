@@ -1,8 +1,9 @@
-// The register tile of all matrix products and convolutions: C[kRows x kColumns] from packed panels.
+// The register tile of all matrix products and convolutions.
 //
-// A panel holds kRows rows of A as [K][kRows], a B panel kColumns columns of B as [K][kColumns]. The tile keeps its
-// accumulators in registers over the whole depth: per step kVectors loads of B and kRows broadcasts of A feed
-// kRows * kVectors multiply-adds.
+// C[rows x columns] = A B, where row i of A is read in place, element k at row[i][k * a_step], and row k of B is a
+// vector load. So A is never packed: a tile needs only the address of each of its rows, and a depth that is made of
+// several runs in memory (the rows of a convolution's patch) is a list of segments that all rows share. Accumulators
+// stay in registers over the whole depth. Tiles are kRows x 2 vectors or, for the last few columns, 2 kRows x 1 vector.
 #pragma once
 #include "math.h"
 
@@ -17,103 +18,153 @@ constexpr int kRows = 6;
 constexpr int kRows = 4;
 #endif
 constexpr int kVectors = 2;
-constexpr int kColumns = kVectors * kLanes;
-constexpr int64_t kDepth = 256;  // of one block: a B panel of it stays in L1
+constexpr int kColumns = kVectors * kLanes;  // of a wide tile; a narrow one has kLanes
+constexpr int kBlockRows = 96 / kRows * kRows;
+constexpr int kRowPointers = kBlockRows + 2 * kRows;  // a block's, and what its last tile reads beyond it
 
 BERRANTE_INLINE int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 BERRANTE_INLINE int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 BERRANTE_INLINE int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
 
-// out [kRows x kColumns], row stride `ld`: = a * b, or += if add.
-BERRANTE_INLINE void tile_product(int64_t depth, const float* __restrict a, const float* __restrict b, float* out,
-                                  int64_t ld, bool add) {
-  vf sum[kRows][kVectors];
-#pragma GCC unroll 16
-  for (int i = 0; i < kRows; ++i)
+// `count` steps of the depth: A's rows from element `a` on, B's rows from `k` on.
+struct Segment {
+  int64_t a, k, count;
+};
+
+// Columns of B: row k's first column lies at b[k * step], and a whole panel of columns may be read there.
+struct Panel {
+  const float* b;
+  int64_t step;
+};
+
+// The panel that starts at column n0 has this many columns, of which the last may be zeros.
+BERRANTE_INLINE int64_t panel_width(int64_t n0, int64_t n) { return n - n0 <= kLanes ? kLanes : kColumns; }
+BERRANTE_INLINE int64_t panels_of(int64_t n) { return ceil_div(n, kColumns); }
+BERRANTE_INLINE int64_t padded_columns(int64_t n) { return ceil_div(n, kLanes) * kLanes; }
+
+struct Tile {
+  const float* const* row;
+  int64_t a_step;
+  const Segment* segment;
+  int64_t segments;
+  Panel panel;
+  const float* start;  // one panel of columns: what C begins with; null: C is added to
+  float* c;
+  int64_t ld, rows, columns;  // what exists of C
+};
+
+// Stores R rows of which `rows` exist, each of `columns` elements.
+template <int R, int V>
+BERRANTE_INLINE void store_tile(const Tile& t, const vf (&sum)[R][V]) {
+  const bool add = t.start == nullptr;
+  if (t.rows == R && t.columns == V * kLanes) {
+#pragma GCC unroll 32
+    for (int i = 0; i < R; ++i)
 #pragma GCC unroll 4
-    for (int j = 0; j < kVectors; ++j) sum[i][j] = vf{};
-  for (int64_t k = 0; k < depth; ++k) {
-    vf column[kVectors];
-#pragma GCC unroll 4
-    for (int j = 0; j < kVectors; ++j) column[j] = load(b + j * kLanes);
-#pragma GCC unroll 16
-    for (int i = 0; i < kRows; ++i) {
-      const vf row = splat(a[i]);
-#pragma GCC unroll 4
-      for (int j = 0; j < kVectors; ++j) sum[i][j] += row * column[j];
-    }
-    a += kRows;
-    b += kColumns;
+      for (int j = 0; j < V; ++j) {
+        float* p = t.c + i * t.ld + j * kLanes;
+        store(p, add ? load(p) + sum[i][j] : sum[i][j]);
+      }
+    return;
   }
-#pragma GCC unroll 16
-  for (int i = 0; i < kRows; ++i)
+  alignas(64) float edge[R * V * kLanes];
+#pragma GCC unroll 32
+  for (int i = 0; i < R; ++i)
 #pragma GCC unroll 4
-    for (int j = 0; j < kVectors; ++j) {
-      float* p = out + i * ld + j * kLanes;
-      store(p, add ? load(p) + sum[i][j] : sum[i][j]);
-    }
-}
-
-// One tile into C, of which `rows` x `columns` exist; at the edges it goes through a buffer.
-static inline __attribute__((noinline)) void tile_into(int64_t depth, const float* a, const float* b, float* c,
-                                                       int64_t ld, int64_t rows, int64_t columns, bool add) {
-  if (rows == kRows && columns == kColumns) return tile_product(depth, a, b, c, ld, add);
-  alignas(64) float edge[kRows * kColumns];
-  tile_product(depth, a, b, edge, kColumns, false);
-  for (int64_t i = 0; i < rows; ++i)
-    for (int64_t j = 0; j < columns; ++j)
-      c[i * ld + j] = add ? c[i * ld + j] + edge[i * kColumns + j] : edge[i * kColumns + j];
-}
-
-// B [K x N], element (k, n) at b[k * step_k + n * step_n], into the panel of columns n0 .. as [K][kColumns], zeros
-// beyond N.
-static inline void pack_b(const float* b, int64_t step_k, int64_t step_n, int64_t depth, int64_t n0, int64_t n_end,
-                          float* out) {
-  const int64_t columns = smaller(kColumns, n_end - n0);
-  for (int64_t k = 0; k < depth; ++k, out += kColumns) {
-    const float* from = b + k * step_k + n0 * step_n;
-    if (step_n == 1 && columns == kColumns) {
-      for (int j = 0; j < kVectors; ++j) store(out + j * kLanes, load(from + j * kLanes));
-    } else {
-      for (int64_t j = 0; j < columns; ++j) out[j] = from[j * step_n];
-      for (int64_t j = columns; j < kColumns; ++j) out[j] = 0.0f;
-    }
+    for (int j = 0; j < V; ++j) store(edge + (i * V + j) * kLanes, sum[i][j]);
+  for (int64_t i = 0; i < t.rows; ++i) {
+    const float* from = edge + i * V * kLanes;
+    float* to = t.c + i * t.ld;
+    if (add)
+      for (int64_t j = 0; j < t.columns; ++j) to[j] += from[j];
+    else if (V == 1 && t.ld == t.columns && (t.rows - i) * t.ld >= kLanes)
+      store(to, load(from));  // what goes too far is written again with the next rows
+    else
+      for (int64_t j = 0; j < t.columns; ++j) to[j] = from[j];
   }
 }
 
-// Rows of C after their last depth block: bias over columns, then the activation.
-static inline void finish_row(float* c, int64_t n, const float* bias, int64_t activation) {
-  if (bias != nullptr)
-    for (int64_t j = 0; j < n; ++j) c[j] += bias[j];
+template <int R, int V>
+static __attribute__((noinline)) void run_tile(const Tile& t) {
+  vf sum[R][V];
+#pragma GCC unroll 32
+  for (int i = 0; i < R; ++i)
+#pragma GCC unroll 4
+    for (int j = 0; j < V; ++j) sum[i][j] = t.start == nullptr ? vf{} : load(t.start + j * kLanes);
+  for (int64_t s = 0; s < t.segments; ++s) {
+    const Segment& segment = t.segment[s];
+    const float* row[R];
+#pragma GCC unroll 32
+    for (int i = 0; i < R; ++i) row[i] = t.row[i] + segment.a;
+    const float* b = t.panel.b + segment.k * t.panel.step;
+    const int64_t end = segment.count * t.a_step;
+    for (int64_t k = 0; k != end; k += t.a_step, b += t.panel.step) {
+      vf column[V];
+#pragma GCC unroll 4
+      for (int j = 0; j < V; ++j) column[j] = load(b + j * kLanes);
+#pragma GCC unroll 32
+      for (int i = 0; i < R; ++i) {
+        const vf x = splat(row[i][k]);
+#pragma GCC unroll 4
+        for (int j = 0; j < V; ++j) sum[i][j] += x * column[j];
+      }
+    }
+  }
+  store_tile<R, V>(t, sum);
+}
+
+// x = activation(x) over n neighbours.
+static inline void activate(float* x, int64_t n, int64_t activation) {
   const auto kind = static_cast<Activation>(activation);
   if (kind == Activation::linear) return;
-  int64_t j = 0;
-  for (; j < n; j += kLanes) {
-    const int rest = static_cast<int>(smaller(kLanes, n - j));
-    vf x = rest == kLanes ? load(c + j) : load_first(c + j, rest);
-    x = kind == Activation::relu ? max(x, splat(0.0f)) : kind == Activation::sigmoid ? sigmoid(x) : tanh(x);
-    rest == kLanes ? store(c + j, x) : store_first(c + j, x, rest);
+  for (int64_t i = 0; i < n; i += kLanes) {
+    const int rest = static_cast<int>(smaller(kLanes, n - i));
+    vf v = rest == kLanes ? load(x + i) : load_first(x + i, rest);
+    v = kind == Activation::relu      ? select((v > 0.0f) | (v != v), v, splat(0.0f))
+        : kind == Activation::sigmoid ? sigmoid(v)
+                                      : tanh(v);
+    rest == kLanes ? store(x + i, v) : store_first(x + i, v, rest);
   }
 }
 
-// C rows m0 .. m1 (ld columns apart) = A B with B packed whole as [N / kColumns][K][kColumns]. `pack_a(m, rows, k0,
-// depth, out)` writes `rows` rows of A from m on, columns k0 .. k0 + depth, as [depth][kRows] (rows beyond are zeros).
-template <class PackA>
-BERRANTE_INLINE void multiply_rows(int64_t m0, int64_t m1, int64_t n, int64_t k, const float* packed_b, float* c,
-                                   int64_t ld, const float* bias, int64_t activation, float* panel, PackA pack_a) {
-  for (int64_t m = m0; m < m1; m += kRows) {
-    const int64_t rows = smaller(kRows, m1 - m);
-    for (int64_t k0 = 0; k0 < k; k0 += kDepth) {
-      const int64_t depth = smaller(kDepth, k - k0);
-      pack_a(m, rows, k0, depth, panel);
-      for (int64_t n0 = 0; n0 < n; n0 += kColumns)
-        tile_into(depth, panel, packed_b + n0 * k + k0 * kColumns, c + m * ld + n0, ld, rows, smaller(kColumns, n - n0),
-                  k0 > 0);
+// A block of at most kBlockRows rows of C [rows x n], rows `ld` apart. `row` has kRowPointers entries, of which `rows`
+// are set; `panel(n0)` gives B's columns from n0 on. `bias` (null: none) has n elements. With `add`, C is added to.
+template <class PanelAt>
+BERRANTE_INLINE void multiply_block(const float** row, int64_t rows, int64_t a_step, const Segment* segment,
+                                    int64_t segments, int64_t n, PanelAt panel, const float* bias, int64_t activation,
+                                    bool add, float* c, int64_t ld) {
+  for (int i = 0; i < 2 * kRows; ++i) row[rows + i] = row[rows - 1];
+  for (int64_t n0 = 0; n0 < n;) {
+    const int64_t width = panel_width(n0, n), columns = smaller(width, n - n0);
+    alignas(64) float start[kColumns] = {};
+    if (bias != nullptr) __builtin_memcpy(start, bias + n0, static_cast<size_t>(columns) * 4);
+    const bool narrow = width == kLanes;
+    const int64_t step = narrow ? 2 * kRows : kRows;
+    Tile tile{row, a_step, segment, segments, panel(n0), add ? nullptr : start, c + n0, ld, 0, columns};
+    for (int64_t i = 0; i < rows; i += step, tile.row += step, tile.c += step * ld) {
+      tile.rows = smaller(step, rows - i);
+      narrow ? run_tile<2 * kRows, 1>(tile) : run_tile<kRows, kVectors>(tile);
     }
-    if (k == 0)
-      for (int64_t i = 0; i < rows; ++i)
-        for (int64_t j = 0; j < n; ++j) c[(m + i) * ld + j] = 0.0f;
-    for (int64_t i = 0; i < rows; ++i) finish_row(c + (m + i) * ld, n, bias, activation);
+    n0 += width;
+  }
+  if (ld == n)
+    activate(c, rows * n, activation);
+  else
+    for (int64_t i = 0; i < rows; ++i) activate(c + i * ld, n, activation);
+}
+
+// B's columns n0 .. of n, element (k, j) at b[k * step_k + j * step_j], into a panel [depth][panel_width].
+static inline void pack_panel(const float* b, int64_t step_k, int64_t step_j, int64_t depth, int64_t n0, int64_t n,
+                              float* out) {
+  const int64_t width = panel_width(n0, n), columns = smaller(width, n - n0);
+  for (int64_t k = 0; k < depth; ++k, out += width) {
+    const float* from = b + k * step_k + n0 * step_j;
+    if (step_j == 1 && columns == width) {
+      for (int64_t j = 0; j < width; j += kLanes) store(out + j, load(from + j));
+    } else {
+      for (int64_t j = 0; j < columns; ++j) out[j] = from[j * step_j];
+      for (int64_t j = columns; j < width; ++j) out[j] = 0.0f;
+    }
   }
 }
 

@@ -1,8 +1,8 @@
 // matmul: [B, M, K] x [B, K, N], any operand transposed, bias and activation in the epilogue.
 //
-// Stage 0 packs B into panels (gemm.h); stage 1 takes blocks of rows, packs A panel by panel into scratch, and runs
-// the register tile. A few rows (M below kFewRows) go without packing: each is a sum of B's rows, or dot products with
-// them where B is transposed.
+// Stage 0 packs B into panels of columns (gemm.h); stage 1 multiplies blocks of rows, reading A in place, in either
+// order. A few rows (M below kFewRows) go without packing: each is a sum of B's rows, or dot products with them where B
+// is transposed.
 #include "../cpu/gemm.h"
 
 namespace berrante {
@@ -35,7 +35,7 @@ Shape shape_of(const Call& call) {
   s.b_batch = b.shape[0] == 1 ? 0 : s.n * s.k;
   s.few = s.m < kFewRows;
   // Enough tasks for many threads, but blocks that repay their share of B.
-  s.block = ceil_div(larger(kRows, s.m / 32), kRows) * kRows;
+  s.block = smaller(kBlockRows, ceil_div(larger(2 * kRows, s.m / 32), 2 * kRows) * 2 * kRows);
   s.blocks = ceil_div(s.m, s.block);
   return s;
 }
@@ -59,7 +59,7 @@ void plan_matmul(const Call& call, Plan& plan) {
     plan.error = "expected a bias of N elements";
     return;
   }
-  const int64_t panels = ceil_div(s.n, kColumns);
+  const int64_t panels = panels_of(s.n);
   plan.cost =
       static_cast<double>(s.batch * s.m * s.n) * static_cast<double>(s.k) * 0.03 + static_cast<double>(s.n * s.k) * 0.2;
   if (s.few) {
@@ -69,8 +69,7 @@ void plan_matmul(const Call& call, Plan& plan) {
   plan.stages = 2;
   plan.tasks[0] = (s.b_batch ? s.batch : 1) * panels;
   plan.tasks[1] = s.batch * s.blocks;
-  plan.workspace = static_cast<size_t>((s.b_batch ? s.batch : 1) * panels * kColumns * s.k) * 4;
-  plan.scratch = static_cast<size_t>(kRows * kDepth) * 4;
+  plan.workspace = static_cast<size_t>((s.b_batch ? s.batch : 1) * padded_columns(s.n) * s.k) * 4;
 }
 
 // Columns n0 .. n1 of all rows, without packing.
@@ -97,7 +96,9 @@ void run_few(const Shape& s, const float* a, const float* b, const float* bias, 
         row[j] = total;
       }
     }
-    finish_row(row + n0, n1 - n0, bias == nullptr ? nullptr : bias + n0, activation);
+    if (bias != nullptr)
+      for (int64_t j = n0; j < n1; ++j) row[j] += bias[j];
+    activate(row + n0, n1 - n0, activation);
   }
 }
 
@@ -108,7 +109,7 @@ void run_matmul(const Call& call, const Range& range) {
   const float* bias = call.n_in > 2 ? static_cast<const float*>(call.in[2].data) : nullptr;
   float* c = static_cast<float*>(call.out[0].data);
   float* packed = reinterpret_cast<float*>(call.workspace);
-  const int64_t panels = ceil_div(s.n, kColumns);
+  const int64_t panels = panels_of(s.n);
   if (s.few) {
     const int64_t parts = s.n * s.k >= 65536 ? panels : 1;
     for (int64_t task = range.begin; task < range.end; ++task) {
@@ -118,30 +119,23 @@ void run_matmul(const Call& call, const Range& range) {
     }
     return;
   }
+  const int64_t packed_size = padded_columns(s.n) * s.k;
   if (range.stage == 0) {
-    for (int64_t task = range.begin; task < range.end; ++task)
-      pack_b(b + task / panels * s.b_batch, s.b_row, s.b_column, s.k, task % panels * kColumns, s.n,
-             packed + task * kColumns * s.k);
+    for (int64_t task = range.begin; task < range.end; ++task) {
+      const int64_t batch = task / panels, n0 = task % panels * kColumns;
+      pack_panel(b + batch * s.b_batch, s.b_row, s.b_column, s.k, n0, s.n, packed + batch * packed_size + n0 * s.k);
+    }
     return;
   }
-  float* panel = reinterpret_cast<float*>(range.scratch);
+  const Segment whole{0, 0, s.k};
   for (int64_t task = range.begin; task < range.end; ++task) {
-    const int64_t batch = task / s.blocks, m0 = task % s.blocks * s.block;
-    const float* from = a + batch * s.a_batch;
-    const auto pack_a = [&](int64_t m, int64_t rows, int64_t k0, int64_t depth, float* out) {
-      if (s.a_row == 1) {
-        for (int64_t k = 0; k < depth; ++k)
-          for (int64_t i = 0; i < kRows; ++i)
-            out[k * kRows + i] = i < rows ? from[m + i + (k0 + k) * s.a_column] : 0.0f;
-      } else {
-        for (int64_t i = 0; i < kRows; ++i) {
-          const float* row = from + (m + i) * s.a_row + k0;
-          for (int64_t k = 0; k < depth; ++k) out[k * kRows + i] = i < rows ? row[k] : 0.0f;
-        }
-      }
-    };
-    multiply_rows(m0, smaller(s.m, m0 + s.block), s.n, s.k, packed + (s.b_batch ? batch * panels * kColumns * s.k : 0),
-                  c + batch * s.m * s.n, s.n, bias, activation, panel, pack_a);
+    const int64_t batch = task / s.blocks, m0 = task % s.blocks * s.block, rows = smaller(s.block, s.m - m0);
+    const float* from = packed + (s.b_batch ? batch * packed_size : 0);
+    const float* row[kRowPointers];
+    for (int64_t i = 0; i < rows; ++i) row[i] = a + batch * s.a_batch + (m0 + i) * s.a_row;
+    multiply_block(
+        row, rows, s.a_column, &whole, 1, s.n, [&](int64_t n0) { return Panel{from + n0 * s.k, panel_width(n0, s.n)}; },
+        bias, activation, false, c + (batch * s.m + m0) * s.n, s.n);
   }
 }
 
