@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 
 
@@ -9,7 +10,5 @@ def cuda_status() -> str:
     """One line for people."""
     if importlib.util.find_spec("berrante._cuda") is None:
         return "not built (no CUDA compiler was found when berrante was installed)"
-    from berrante import _cuda  # type: ignore[attr-defined]
-
-    devices = _cuda.devices()
+    devices = importlib.import_module("berrante._cuda").devices()
     return f"built; {', '.join(devices)}" if devices else "built; no device or driver here"

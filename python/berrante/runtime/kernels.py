@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from berrante import _cpu  # type: ignore[attr-defined]
+from berrante import _cpu
 
 DTYPE_CODES = {"float32": 0, "int32": 1, "uint8": 2, "bool": 3}
 
