@@ -84,6 +84,15 @@ class Layer:
 
     # Attributes that are constructor arguments of the same name: get_config writes them.
     fields: tuple[str, ...] = ()
+    # What _setup makes.
+    _layers: list[Layer]
+    _variables: list[Variable]
+    _seed_generators: list[SeedGenerator]
+    _metrics: list[Any]
+    _losses: list[Any]
+    _nodes: list[FunctionalNode]
+    _call_arguments: set[str] | None
+    input_spec: Any
 
     def __init__(
         self, *, activity_regularizer: Any = None, trainable: bool = True, dtype: Any = None, autocast: bool = True,
@@ -91,8 +100,7 @@ class Layer:
     ) -> None:  # fmt: skip
         self._setup()
         shape = kwargs.pop("input_shape", None)
-        batch = kwargs.pop("batch_size", None)
-        dim = kwargs.pop("input_dim", None)
+        batch, dim = kwargs.pop("batch_size", None), kwargs.pop("input_dim", None)
         full = kwargs.pop("batch_input_shape", kwargs.pop("batch_shape", None))
         if dim is not None:
             shape = (dim,)
@@ -114,18 +122,12 @@ class Layer:
         """State that attribute assignment needs; also runs for subclasses that assign before super().__init__()."""
         if "_layers" in self.__dict__:
             return
-        put = object.__setattr__
-        put(self, "_layers", [])
-        put(self, "_variables", [])
-        put(self, "_seed_generators", [])
-        put(self, "_metrics", [])
-        put(self, "_losses", [])
-        put(self, "_nodes", [])
-        put(self, "built", False)
-        put(self, "input_spec", None)
-        put(self, "supports_masking", False)
-        put(self, "_call_arguments", None)
-        put(self, "_building", False)
+        for name in ("_layers", "_variables", "_seed_generators", "_metrics", "_losses", "_nodes"):
+            object.__setattr__(self, name, [])
+        for name in ("input_spec", "_call_arguments"):
+            object.__setattr__(self, name, None)
+        for name in ("built", "supports_masking", "_building"):
+            object.__setattr__(self, name, False)
 
     # --- tracking ---------------------------------------------------------------------------------------------------
 
@@ -270,7 +272,7 @@ class Layer:
 
     def _arguments(self) -> set[str]:
         if self._call_arguments is None:
-            object.__setattr__(self, "_call_arguments", set(inspect.signature(self.call).parameters))
+            self._call_arguments = set(inspect.signature(self.call).parameters)
         return self._call_arguments
 
     def _label(self) -> str:
@@ -348,8 +350,7 @@ class Layer:
         x = args[0]
         if not isinstance(x, (Tensor, KerasTensor)):
             return
-        rank = len(x.shape)
-        shape = tuple(x.shape)
+        rank, shape = len(x.shape), tuple(x.shape)
         if spec.ndim is not None and rank != spec.ndim:
             raise ValueError(
                 f"{self._label()} expected {spec.ndim}-D input{self._layout(spec.ndim)}; received shape {shape}"
@@ -372,7 +373,7 @@ class Layer:
         return f" ({', '.join(letters)})"
 
     def _build_for(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        object.__setattr__(self, "_building", True)
+        self._building = True
         try:
             shapes = [map_structure(lambda x: tuple(getattr(x, "shape", ())), a) for a in args]
             self.build(shapes[0] if shapes else None)
@@ -380,7 +381,7 @@ class Layer:
         except (ValueError, TypeError) as error:
             raise self._named(error) from error
         finally:
-            object.__setattr__(self, "_building", False)
+            self._building = False
         self.built = True
 
     def compute_output_shape(self, input_shape: Any) -> Any:

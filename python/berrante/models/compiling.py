@@ -44,6 +44,7 @@ def accuracy_for(y_true: Any, y_pred: Any, kind: str) -> Callable[..., Any]:
     """What 'accuracy' or 'crossentropy' means for an output, by shapes (Keras 3)."""
     binary = y_pred.shape[-1:] == (1,)
     sparse = len(y_true.shape) < len(y_pred.shape) or (y_true.shape[-1:] == (1,) and not binary)
+    table: tuple[Callable[..., Any], ...]
     if kind == "accuracy":
         table = (metrics.binary_accuracy, metrics.sparse_categorical_accuracy, metrics.categorical_accuracy)
     else:

@@ -19,6 +19,8 @@ class Model(Trainer, Layer):
     (and may override train_step, test_step, predict_step).
     """
 
+    _graph: FunctionGraph | None
+
     def __init__(
         self, *args: Any, inputs: Any = None, outputs: Any = None, name: str | None = None, **kwargs: Any
     ) -> None:

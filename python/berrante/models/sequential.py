@@ -18,6 +18,8 @@ class Sequential(Model):
     otherwise all are built at the first call.
     """
 
+    _stack: list[Layer]
+
     def __init__(self, layers: Any = None, trainable: bool = True, name: str | None = None) -> None:
         super().__init__(name=name, trainable=trainable)
         object.__setattr__(self, "_stack", [])
@@ -66,8 +68,8 @@ class Sequential(Model):
         self._programs.clear()
         if len(self._stack) > 1 and isinstance(self._stack[0], InputLayer):
             tensor = self._stack[0].output
-            if self._graph is not None and self._graph.outputs[0].node is not None:
-                last = self._graph.outputs[0]
+            last = self._graph.outputs[0] if self._graph is not None else None
+            if last is not None and last.node is not None:
                 if len(self._stack) > 2 and last.node.operation is self._stack[-2]:
                     tensor = self._stack[-1](last)
                     self._connect(tensor)

@@ -7,6 +7,7 @@ from typing import Any
 from berrante import ops
 from berrante.data import unpack
 from berrante.graph.tape import GradientTape, flatten
+from berrante.graph.variable import Variable
 from berrante.models.compiling import outputs_of, targets_for
 
 
@@ -22,6 +23,12 @@ class Steps:
     _objectives: Any
     _loss_tracker: Any
     _compile_arguments: Any
+
+    def _make_objectives(self, names: list[str]) -> None:
+        raise NotImplementedError
+
+    def _train_variables(self) -> list[Variable]:
+        raise NotImplementedError
 
     @property
     def metrics(self) -> list[Any]:

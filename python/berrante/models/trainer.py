@@ -33,6 +33,8 @@ class Trainer(Steps):
 
     name: str
     optimizer: Any
+    run_eagerly: bool
+    _programs: dict[Any, Any]
 
     def _setup_trainer(self) -> None:
         put = object.__setattr__
