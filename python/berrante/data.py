@@ -80,7 +80,7 @@ def specs_of(arrays: list[np.ndarray], batch: int) -> list[TensorSpec]:
 
 def check_lengths(named: dict[str, Any]) -> int:
     """The common number of samples."""
-    lengths = {}
+    lengths: dict[int, str] = {}
     for name, structure in named.items():
         for array in flatten(structure):
             if array is not None:

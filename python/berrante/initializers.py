@@ -220,7 +220,8 @@ class Identity(Initializer):
     def __call__(self, shape: Shape, dtype: Any = None) -> Tensor:
         if len(tuple(shape)) != 2:
             raise ValueError(f"Identity: expected a shape of rank 2; received {tuple(shape)}")
-        return ops.multiply(ops.eye(*shape, dtype=dtype or "float32"), self.gain)
+        rows, columns = shape
+        return ops.multiply(ops.eye(rows, columns, dtype=dtype or "float32"), self.gain)
 
     def get_config(self) -> dict[str, Any]:
         return {"gain": self.gain}

@@ -348,9 +348,9 @@ def get(identifier: Any) -> Any:
     if isinstance(identifier, Loss):
         return identifier
     if callable(identifier):
-        cls = _CLASS_OF.get(getattr(identifier, "__name__", ""))
-        if cls is not None and FUNCTIONS.get(identifier.__name__) is identifier:
-            return cls()
+        known = _CLASS_OF.get(getattr(identifier, "__name__", ""))
+        if known is not None and FUNCTIONS.get(identifier.__name__) is identifier:
+            return known()
         return LossFunctionWrapper(identifier)
     raise ValueError(f"expected a loss (a name, a Loss or a function); received {identifier!r}")
 

@@ -59,7 +59,7 @@ def _grad_power(node: Node, dy: Tensor) -> list[Tensor]:
     return [_select(_equal(b, 0.0), 0.0, da), _multiply(dy, _multiply(y, log_a))]
 
 
-_select = Elementwise(
+_select: Elementwise = Elementwise(
     "select",
     single("select"),
     lambda node, dy: [None, _select(_x(node), dy, 0.0), _select(_x(node), 0.0, dy)],
@@ -92,7 +92,7 @@ _arctan2 = Elementwise(
     compute="float32",
 )
 _abs = Elementwise("abs", typed("abs"), lambda node, dy: [_multiply(dy, _sign(_x(node)))])
-_sign = Elementwise("sign", typed("sign"))
+_sign: Elementwise = Elementwise("sign", typed("sign"))
 _sqrt = _unary("sqrt", "sqrt_f", lambda node, dy: [_divide(_multiply(dy, 0.5), _y(node))])
 _rsqrt = _unary(
     "rsqrt", "rsqrt_f", lambda node, dy: [_multiply(_multiply(dy, -0.5), _multiply(_y(node), _square(_y(node))))]
@@ -112,18 +112,18 @@ _erf = _unary(
     "erf_f",
     lambda node, dy: [_multiply(dy, _multiply(_exp(_negative(_square(_x(node)))), 2.0 / math.sqrt(math.pi)))],
 )
-_floor = _unary("floor", "floor_f", None)
+_floor: Elementwise = _unary("floor", "floor_f", None)
 _ceil = _unary("ceil", "ceil_f", None)
 _round = _unary("round", "round_f", None)
 _trunc = _unary("trunc", "trunc_f", None)
 _sin = _unary("sin", "sin_f", lambda node, dy: [_multiply(dy, _cos(_x(node)))])
-_cos = _unary("cos", "cos_f", lambda node, dy: [_negative(_multiply(dy, _sin(_x(node))))])
+_cos: Elementwise = _unary("cos", "cos_f", lambda node, dy: [_negative(_multiply(dy, _sin(_x(node))))])
 _tan = _unary("tan", "tan_f", lambda node, dy: [_multiply(dy, _add(_square(_y(node)), 1.0))])
 _arcsin = _unary("arcsin", "asin_f", lambda node, dy: [_multiply(dy, _rsqrt(_one_minus_square(_x(node))))])
 _arccos = _unary("arccos", "acos_f", lambda node, dy: [_negative(_multiply(dy, _rsqrt(_one_minus_square(_x(node)))))])
 _arctan = _unary("arctan", "atan_f", lambda node, dy: [_divide(dy, _add(_square(_x(node)), 1.0))])
 _sinh = _unary("sinh", "sinh_f", lambda node, dy: [_multiply(dy, _cosh(_x(node)))])
-_cosh = _unary("cosh", "cosh_f", lambda node, dy: [_multiply(dy, _sinh(_x(node)))])
+_cosh: Elementwise = _unary("cosh", "cosh_f", lambda node, dy: [_multiply(dy, _sinh(_x(node)))])
 _arcsinh = _unary("arcsinh", "asinh_f", lambda node, dy: [_multiply(dy, _rsqrt(_add(_square(_x(node)), 1.0)))])
 _arccosh = _unary("arccosh", "acosh_f", lambda node, dy: [_multiply(dy, _rsqrt(_subtract(_square(_x(node)), 1.0)))])
 _arctanh = _unary("arctanh", "atanh_f", lambda node, dy: [_divide(dy, _one_minus_square(_x(node)))])

@@ -25,7 +25,7 @@ _resize2d = Op(
     lambda x, out, kind: TensorSpec((x.shape[0], *out, x.shape[3])),
     lambda node, dy: [_resize2d_grad(dy, extents=node.inputs[0].shape[1:3], kind=node.attrs["kind"])],
 )
-_resize2d_grad = Op(
+_resize2d_grad: Op = Op(
     "resize2d_grad",
     lambda dy, extents, kind: TensorSpec((dy.shape[0], *extents, dy.shape[3])),
     lambda node, dx: [_resized(node, dx, node.inputs[0].shape[1:3])],

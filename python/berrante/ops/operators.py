@@ -128,13 +128,12 @@ _METHODS = {
 def install() -> None:
     """Puts the methods on the three classes. Tensors compare by value and hash by identity."""
     for cls in (Tensor, Variable, KerasTensor):
-        for name, method in _METHODS.items():
+        methods = _METHODS if cls is KerasTensor else {**_METHODS, "__iter__": _iterate}
+        for name, method in methods.items():
             # Graphs keep tensors and variables in sets and dicts, which need equality by identity.
             if name in ("__eq__", "__ne__"):
                 continue
             setattr(cls, name, method)
-        if cls is not KerasTensor:
-            cls.__iter__ = _iterate
 
 
 install()

@@ -237,7 +237,7 @@ def _lower_cumsum(node: Node) -> KernelCall:
     )
 
 
-_cumsum = Op(
+_cumsum: Op = Op(
     "cumsum",
     lambda x, axis, exclusive, reverse: x.spec,
     lambda node, dy: [_cumsum(dy, **(node.attrs | {"reverse": not node.attrs["reverse"]}))],

@@ -244,9 +244,10 @@ def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: float |
         return p.pad_to(x, shape, tuple(b for b, _ in width), value=constant_values or 0.0)
     if mode not in ("reflect", "symmetric", "edge"):
         raise ValueError(f"[pad] expected mode constant, reflect, symmetric or edge; received {mode!r}")
+    how: Any = mode  # NumPy's stubs want a literal
     for axis, (before, after) in enumerate(width):
         if before or after:
-            positions = np.pad(np.arange(x.shape[axis]), (before, after), mode=mode)
+            positions = np.pad(np.arange(x.shape[axis]), (before, after), mode=how)
             x = take(x, positions, axis)
     return x
 

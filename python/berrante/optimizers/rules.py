@@ -52,7 +52,7 @@ class Adam(Optimizer):
     """Adaptive moments (Kingma and Ba, 2015); bias correction is part of the rate, epsilon stands outside the root."""
 
     fields = ("beta_1", "beta_2", "epsilon", "amsgrad")
-    slots = ("momentum", "velocity")
+    slots: tuple[str, ...] = ("momentum", "velocity")
 
     def __init__(
         self, learning_rate: Any = 0.001, beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-7,

@@ -98,7 +98,7 @@ def functional_from_config(cls: Any, config: dict[str, Any], custom_objects: Any
         return x
 
     while waiting:
-        later = []
+        later: list[tuple[str, Any]] = []
         for name, call in waiting:
             first = next(i for i, (n, _) in enumerate(waiting) if n == name)
             try:

@@ -226,7 +226,7 @@ def _prepare(cls: type, config: dict[str, Any], depth: int) -> dict[str, Any]:
     config = {k: v for k, v in config.items() if k not in ("quantization_config", "lora_rank", "shared_object_id")}
     if issubclass(cls, Model):
         return config
-    prepared = {}
+    prepared: dict[str, Any] = {}
     for key, value in config.items():
         if isinstance(value, dict) and "class_name" in value and "config" in value:
             if issubclass(cls, Layer) and key in ("layer", "function"):

@@ -110,8 +110,8 @@ def map_attrs(step: MapStep) -> dict[str, Any]:
 def _reuse_temporaries(step: MapStep) -> dict[int, int]:
     """A tile buffer for each temporary, shared by those that are never alive together."""
     last: dict[int, int] = {}
-    for i, (_, target, operands) in enumerate(step.code):
-        for kind, k in (target, *operands):
+    for i, (_, written, operands) in enumerate(step.code):
+        for kind, k in (written, *operands):
             if kind == "temp":
                 last[k] = i
     for kind, k in step.results:
@@ -122,9 +122,9 @@ def _reuse_temporaries(step: MapStep) -> dict[int, int]:
     used = 0
     for i, (_, (_, target), operands) in enumerate(step.code):
         # An operand that dies here may be overwritten: micro-operations go element by element.
-        for kind, k in dict.fromkeys(operands):
-            if kind == "temp" and last[k] == i:
-                free.append(place[k])
+        for kind, operand in dict.fromkeys(operands):
+            if kind == "temp" and last[operand] == i:
+                free.append(place[operand])
         if free:
             place[target] = free.pop()
         else:

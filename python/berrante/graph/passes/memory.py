@@ -25,7 +25,7 @@ def concat_in_place(plan: Plan) -> None:
         if whole.parent is not None or whole.array is not None:
             continue
         offset = 0
-        kept = []
+        kept: list[Ref] = []
         for ref in step.inputs:
             part = ref.buffer
             free = part.kind == "temp" and part.parent is None and part in producers and ref.is_whole
