@@ -1,8 +1,8 @@
 // pool2d, its gradient, and pool2d_pick, over NHWC: maximum, average and median.
 //
 // A task is one image. Windows are clipped to the input, so padding takes no part. Maximum and average go over channels
-// in the inner loop; the maximum's gradient finds the first largest element of each window again. The median (and pick,
-// for any kind) orders the positions of each window by value, channel by channel.
+// in the inner loop; the maximum's gradient finds the first largest element of each window again. The median orders the
+// positions of each window by value, channel by channel.
 #include "../cpu/gemm.h"
 
 namespace berrante {
@@ -51,22 +51,15 @@ BERRANTE_INLINE Window window_at(const Geometry& g, int64_t i, int64_t j) {
   return {larger(top, 0), smaller(top + g.window_h, g.h), larger(left, 0), smaller(left + g.window_w, g.w)};
 }
 
-// The positions (of one channel) whose values are selected: the first largest, or the two middle ones (twice the same
-// for an odd count). Returns false for an empty window.
-bool select_positions(const Geometry& g, const Window& at, const float* x, int64_t channel, int64_t* first,
+// The positions (of one channel) whose values are the two middle ones, twice the same for an odd count. Returns false
+// for an empty window.
+bool middle_positions(const Geometry& g, const Window& at, const float* x, int64_t channel, int64_t* first,
                       int64_t* second) {
   int64_t place[kMaxWindow];
   int n = 0;
   for (int64_t h = at.h0; h < at.h1; ++h)
     for (int64_t w = at.w0; w < at.w1; ++w) place[n++] = (h * g.w + w) * g.c + channel;
   if (n == 0) return false;
-  if (g.kind == Pooling::maximum) {
-    int best = 0;
-    for (int k = 1; k < n; ++k)
-      if (x[place[k]] > x[place[best]] || (x[place[k]] != x[place[k]] && x[place[best]] == x[place[best]])) best = k;
-    *first = *second = place[best];
-    return true;
-  }
   for (int k = 1; k < n; ++k) {  // stable insertion
     const int64_t p = place[k];
     int at_k = k;
@@ -76,6 +69,32 @@ bool select_positions(const Geometry& g, const Window& at, const float* x, int64
   *first = place[(n - 1) / 2];
   *second = place[n / 2];
   return true;
+}
+
+// Calls found(channel, position) with the first largest element of each channel; NaN counts as largest.
+template <class F>
+BERRANTE_INLINE void largest_positions(const Geometry& g, const Window& at, const float* x, F found) {
+  if (at.h0 >= at.h1 || at.w0 >= at.w1) return;
+  for (int64_t c0 = 0; c0 < g.c; c0 += kChannels) {
+    const int64_t n = smaller(kChannels, g.c - c0);
+    float best[kChannels];
+    int32_t where[kChannels];
+    for (int64_t c = 0; c < n; ++c) best[c] = -kInfinity;
+    const auto first = static_cast<int32_t>(at.h0 * g.w + at.w0);
+    for (int64_t c = 0; c < n; ++c) where[c] = first;
+    for (int64_t h = at.h0; h < at.h1; ++h)
+      for (int64_t w = at.w0; w < at.w1; ++w) {
+        const auto place = static_cast<int32_t>(h * g.w + w);
+        const float* from = x + place * g.c + c0;
+        for (int64_t c = 0; c < n; ++c) {
+          const float v = from[c];
+          const bool larger = (v > best[c]) | ((v != v) & (best[c] == best[c]));
+          best[c] = larger ? v : best[c];
+          where[c] = larger ? place : where[c];
+        }
+      }
+    for (int64_t c = 0; c < n; ++c) found(c0 + c, where[c] * g.c + c0 + c);
+  }
 }
 
 void pool_channels(const Geometry& g, const Window& at, const float* x, float* y) {
@@ -97,19 +116,21 @@ void pool_channels(const Geometry& g, const Window& at, const float* x, float* y
   }
 }
 
-// v of the selected positions, or for plain pooling of x itself.
+// v at the selected positions, or for plain pooling of x itself.
 void pick(const Geometry& g, const float* x, const float* v, float* y) {
   for (int64_t i = 0; i < g.oh; ++i)
-    for (int64_t j = 0; j < g.ow; ++j) {
+    for (int64_t j = 0; j < g.ow; ++j, y += g.c) {
       const Window at = window_at(g, i, j);
-      float* to = y + (i * g.ow + j) * g.c;
       if (g.kind == Pooling::average || (g.kind == Pooling::maximum && v == x)) {
-        pool_channels(g, at, v, to);
-        continue;
-      }
-      for (int64_t c = 0; c < g.c; ++c) {
-        int64_t a, b;
-        to[c] = select_positions(g, at, x, c, &a, &b) ? (a == b ? v[a] : 0.5f * (v[a] + v[b])) : __builtin_nanf("");
+        pool_channels(g, at, v, y);
+      } else if (g.kind == Pooling::maximum) {
+        for (int64_t c = 0; c < g.c; ++c) y[c] = __builtin_nanf("");
+        largest_positions(g, at, x, [&](int64_t c, int64_t p) { y[c] = v[p]; });
+      } else {
+        for (int64_t c = 0; c < g.c; ++c) {
+          int64_t a, b;
+          y[c] = middle_positions(g, at, x, c, &a, &b) ? (a == b ? v[a] : 0.5f * (v[a] + v[b])) : __builtin_nanf("");
+        }
       }
     }
 }
@@ -159,9 +180,13 @@ void run_pool2d_grad(const Call& call, const Range& range) {
               for (int64_t c = 0; c < g.c; ++c) dx[(h * g.w + w) * g.c + c] += dy[c] * share;
           continue;
         }
+        if (g.kind == Pooling::maximum) {
+          largest_positions(g, at, x, [&](int64_t c, int64_t p) { dx[p] += dy[c]; });
+          continue;
+        }
         for (int64_t c = 0; c < g.c; ++c) {
           int64_t a, b;
-          if (!select_positions(g, at, x, c, &a, &b)) continue;
+          if (!middle_positions(g, at, x, c, &a, &b)) continue;
           dx[a] += a == b ? dy[c] : 0.5f * dy[c];
           if (a != b) dx[b] += 0.5f * dy[c];
         }
