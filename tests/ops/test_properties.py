@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from references import convolve, pool
 
 from berrante import ops
+from references import convolve, pool
 
 pytestmark = pytest.mark.filterwarnings("ignore::hypothesis.errors.HypothesisWarning")
 shapes = hnp.array_shapes(min_dims=1, max_dims=4, min_side=1, max_side=5)
