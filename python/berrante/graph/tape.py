@@ -45,8 +45,10 @@ class GradientTape:
         self._watched: set[Tensor] = set()
         self._leaves: dict[Variable, Tensor] = {}
         self._accessed = watch_accessed_variables
+        self._graph: Any = None
 
     def __enter__(self) -> GradientTape:
+        self._graph = trace.current()
         trace.state.tapes.append(self)
         return self
 
@@ -57,7 +59,8 @@ class GradientTape:
         """Makes concrete tensors (or a variable) sources of gradients."""
         for leaf in flatten(tensor):
             if isinstance(leaf, Variable):
-                self._leaf(leaf)
+                if trace.current() is None:
+                    self._leaf(leaf)
             else:
                 self._watched.add(leaf)
 
@@ -72,6 +75,11 @@ class GradientTape:
             self._watched.add(leaf)
         return leaf
 
+    def saw(self, variable: Variable, value: Tensor, graph: Any) -> None:
+        """Remembers the value that a trace read: a program may assign the variable before and after."""
+        if graph is self._graph:
+            self._leaves.setdefault(variable, value)
+
     def leaf(self, variable: Variable) -> Tensor | None:
         """The tensor that stands for a variable inside this tape, if it watches it."""
         if variable in self._leaves:
@@ -85,11 +93,11 @@ class GradientTape:
 
         def source(x: Any) -> Tensor:
             if isinstance(x, Variable):
-                graph = trace.current()
-                if graph is not None:
-                    return graph.leaf(x)
                 leaf = self._leaves.get(x)
-                return leaf if leaf is not None else Tensor(x.spec, value=x.array)
+                if leaf is not None:
+                    return leaf
+                graph = trace.current()
+                return graph.leaf(x) if graph is not None else Tensor(x.spec, value=x.array)
             return as_tensor(x)
 
         leaves = [source(x) for x in flatten(sources)]

@@ -110,7 +110,10 @@ def read(variable: Variable) -> Tensor:
     """The variable's value at this point: symbolic inside a trace."""
     graph = state.graph
     if graph is not None:
-        return graph.read(variable)
+        value = graph.read(variable)
+        for tape in state.tapes:
+            tape.saw(variable, value, graph)
+        return value
     for tape in state.tapes:
         leaf = tape.leaf(variable)
         if leaf is not None:

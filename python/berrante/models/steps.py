@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from berrante import ops
 from berrante.data import unpack
@@ -10,9 +11,17 @@ from berrante.graph.tape import GradientTape, flatten
 from berrante.graph.variable import Variable
 from berrante.models.compiling import outputs_of, targets_for
 
+Step = TypeVar("Step", bound=Callable[..., Any])
+
 
 def _batch_size(x: Any) -> int:
     return int(flatten(x)[0].shape[0])
+
+
+def tracked(step: Step) -> Step:
+    """Marks a step of a built-in model: all its logs are metrics, so many steps may run in one call of the core."""
+    step.tracked = True  # type: ignore[attr-defined]
+    return step
 
 
 class Steps:

@@ -119,7 +119,8 @@ class Trainer(Steps):
     # --- programs ---------------------------------------------------------------------------------------------------
 
     def _overrides(self, step: str) -> bool:
-        return getattr(type(self), step) is not getattr(Trainer, step)
+        function = getattr(type(self), step)
+        return function is not getattr(Trainer, step) and not getattr(function, "tracked", False)
 
     def _program(self, kind: str, data: ArrayData, batch: int) -> Any:
         """The program of a step for batches like this data's."""
@@ -149,6 +150,14 @@ class Trainer(Steps):
     def _mode(self) -> Any:
         """What a trace depends on beside shapes: which layers train."""
         return tuple(layer._trainable for layer in self._flatten_layers())  # type: ignore[attr-defined]
+
+    def _optimizers(self) -> dict[str, Any]:
+        """The optimizers by the names under which their state is saved."""
+        return {} if self.optimizer is None else {"optimizer": self.optimizer}
+
+    def _order_of_epoch(self, epoch: int, rng: np.random.Generator, size: int) -> np.ndarray:
+        """The samples in the order of an epoch that shuffles them."""
+        return rng.permutation(size)
 
     def _prepare_training(self, data: ArrayData, batch: int) -> None:
         """Builds the model and the optimizer before tracing, so that variables do not move afterwards."""
@@ -282,7 +291,7 @@ class Trainer(Steps):
         steps: int | None,
     ) -> dict[str, Any]:  # fmt: skip
         n = data.size
-        order = rng.permutation(n) if shuffle else None
+        order = self._order_of_epoch(epoch, rng, n) if shuffle else None
         if steps is not None:  # Keras starts over when the samples are used up
             rows = order if order is not None else np.arange(n)
             order = np.resize(rows, steps * batch)

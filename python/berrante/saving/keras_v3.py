@@ -31,7 +31,7 @@ def write_model(model: Any, path: str, include_optimizer: bool = True) -> None:
     }
     memory = io.BytesIO()
     with h5py.File(memory, "w") as file:
-        write_group(model, file, model.optimizer if include_optimizer else None)
+        write_group(model, file, model._optimizers() if include_optimizer else None)
 
     def write(temporary: str) -> None:
         with zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
@@ -66,7 +66,6 @@ def read_model(path: str, compile: bool = True) -> Any:
     if compile and compiled:
         model.compile_from_config(compiled)
     with open_hdf5(weights) as file:
-        has_state = "optimizer" in file and "vars" in file["optimizer"] and len(file["optimizer/vars"]) > 0
-        values = collect(model, file, model.optimizer if compile and has_state else None)
+        values = collect(model, file, model._optimizers() if compile else None)
     assign_all(values)
     return model

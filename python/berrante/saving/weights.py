@@ -47,9 +47,12 @@ def _children(layer: Layer) -> list[tuple[str, Layer]]:
         elif isinstance(value, (list, tuple)) and not name.startswith("_"):
             subs = [v for v in value if isinstance(v, Layer)]
             found.extend((f"{name}/{folder}", sub) for folder, sub in _class_names(subs))
-    for generator in layer._seed_generators:
-        del generator  # its state is saved with the layer's own variables below
     return found
+
+
+def _generators(layer: Layer) -> list[tuple[str, Any]]:
+    """The layer's random generators with their folders."""
+    return [(f"seed_generator_{i}" if i else "seed_generator", g) for i, g in enumerate(layer._seed_generators)]
 
 
 def _visit(layer: Layer, path: str = "") -> Iterator[tuple[str, Layer, list[Variable]]]:
@@ -58,8 +61,8 @@ def _visit(layer: Layer, path: str = "") -> Iterator[tuple[str, Layer, list[Vari
         yield from _visit(sub, f"{path}/{folder}" if path else folder)
 
 
-def write_group(model: Any, file: Any, optimizer: Any = None) -> None:
-    """All weights (and the optimizer's state) into an open file."""
+def write_group(model: Any, file: Any, optimizers: dict[str, Any] | None = None) -> None:
+    """All weights, the states of random generators, and those of optimizers (by name) into an open file."""
     seen: set[int] = set()
     for path, layer, variables in _visit(model):
         if id(layer) in seen:
@@ -70,14 +73,14 @@ def write_group(model: Any, file: Any, optimizer: Any = None) -> None:
             group.attrs["name"] = layer.name
         for i, v in enumerate(variables):
             group.create_dataset(str(i), data=v.numpy())
-        for generator in layer._seed_generators:
-            state = file.require_group(f"{path}/seed_generator/vars")
-            if "0" not in state:
-                state.create_dataset("0", data=generator.state.numpy().view(np.uint32))
-    if optimizer is not None and optimizer.built:
-        group = file.require_group("optimizer/vars")
-        for i, v in enumerate(optimizer.variables):
-            group.create_dataset(str(i), data=v.numpy())
+        for name, generator in _generators(layer):
+            state = file.require_group(f"{path}/{name}/vars" if path else f"{name}/vars")
+            state.create_dataset("0", data=generator.state.numpy().view(np.uint32))
+    for name, optimizer in (optimizers or {}).items():
+        if optimizer.built:
+            group = file.require_group(f"{name}/vars")
+            for i, v in enumerate(optimizer.variables):
+                group.create_dataset(str(i), data=v.numpy())
 
 
 def write_weights(model: Any, path: str) -> None:
@@ -93,7 +96,7 @@ def write_weights(model: Any, path: str) -> None:
     write_atomically(path, write)
 
 
-def collect(model: Any, file: Any, optimizer: Any = None) -> list[tuple[Variable, np.ndarray]]:
+def collect(model: Any, file: Any, optimizers: dict[str, Any] | None = None) -> list[tuple[Variable, np.ndarray]]:
     """Every variable with its value from the file, checked; nothing is changed."""
     values: list[tuple[Variable, np.ndarray]] = []
     seen: set[int] = set()
@@ -109,12 +112,30 @@ def collect(model: Any, file: Any, optimizer: Any = None) -> list[tuple[Variable
                 raise RefusedFile(f'layer "{layer.name}": expected {len(variables)} weights; the file has {len(group)}')
             for i, v in enumerate(variables):
                 values.append((v, read_dataset(group, str(i), v.shape, f'layer "{layer.name}", weight {v.name}')))
-    if optimizer is not None and "optimizer" in file:
-        group = child(child(file, "optimizer", "group"), "vars", "group")
+        values += _states(layer, path, file)
+    for name, optimizer in (optimizers or {}).items():
+        if name not in file or len(child(file, name, "group")) == 0:
+            continue
+        group = child(child(file, name, "group"), "vars", "group")
         own = optimizer.variables
+        if len(group) == 0:
+            continue
         if len(group) != len(own):
-            raise RefusedFile(f"optimizer: expected {len(own)} values; the file has {len(group)}")
-        values += [(v, read_dataset(group, str(i), v.shape, f"optimizer, {v.name}")) for i, v in enumerate(own)]
+            raise RefusedFile(f"{name}: expected {len(own)} values; the file has {len(group)}")
+        values += [(v, read_dataset(group, str(i), v.shape, f"{name}, {v.name}")) for i, v in enumerate(own)]
+    return values
+
+
+def _states(layer: Layer, path: str, file: Any) -> list[tuple[Variable, np.ndarray]]:
+    """The states of the layer's random generators, where the file has them."""
+    values = []
+    for name, generator in _generators(layer):
+        group = file
+        for part in [*(path.split("/") if path else []), name, "vars"]:
+            group = child(group, part, "group") if group is not None and part in group else None
+        if group is not None and "0" in group:
+            state = read_dataset(group, "0", (2,), f'layer "{layer.name}", {name}')
+            values.append((generator.state, state.astype(np.uint32).view(np.int32)))
     return values
 
 
