@@ -10,7 +10,6 @@ from berrante.ops import (
     celu,
     elu,
     exponential,
-    gelu,
     hard_shrink,
     hard_sigmoid,
     hard_silu,
@@ -45,6 +44,11 @@ def relu(x: Any, negative_slope: float = 0.0, max_value: float | None = None, th
         below = ops.multiply(ops.subtract(x, threshold), negative_slope)
         y = ops.where(ops.greater_equal(x, threshold) if threshold else ops.greater(x, 0.0), x, below)
     return y if max_value is None else ops.minimum(y, max_value)
+
+
+def gelu(x: Any, approximate: bool = False) -> Any:
+    """x times the normal distribution function at x, by tanh if approximate (keras.ops.gelu approximates by default)."""
+    return ops.gelu(x, approximate)
 
 
 _ALL: tuple[Callable[..., Any], ...] = (

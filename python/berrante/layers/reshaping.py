@@ -186,6 +186,6 @@ def _crop(x: Any, widths: Any, first: int) -> Any:
     for i, (before, after) in enumerate(widths):
         start[first + i] = before
         size[first + i] -= before + after
-        if size[first + i] < 0:
+        if size[first + i] < 1:
             raise ValueError(f"cropping {widths} leaves nothing of an input of shape {tuple(x.shape)}")
     return ops.slice(x, start, size)
