@@ -1,0 +1,3 @@
+"""Reading and transforming data before it reaches a model, after keras.preprocessing."""
+
+from berrante.preprocessing import image
