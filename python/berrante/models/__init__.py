@@ -9,6 +9,18 @@ from berrante.models.perceptron import Perceptron
 from berrante.models.sequential import Sequential
 
 Functional = Model
+GENERATIVE = (
+    "Autoencoder", "DenoisingAutoencoder", "SparseAutoencoder", "ContractiveAutoencoder", "VAE", "ConditionalVAE",
+    "VQVAE",
+)  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name in GENERATIVE:  # loaded when first asked for
+        from berrante.models import generative
+
+        return getattr(generative, name)
+    raise AttributeError(f"module 'berrante.models' has no attribute {name!r}")
 
 
 def clone_model(model: Any, input_tensors: Any = None, clone_function: Any = None) -> Any:

@@ -19,7 +19,7 @@ _MAX_DEPTH = 64
 _MODULES = {
     "layers": "keras.layers", "initializers": "keras.initializers", "regularizers": "keras.regularizers",
     "constraints": "keras.constraints", "losses": "keras.losses", "metrics": "keras.metrics",
-    "optimizers": "keras.optimizers", "models": "keras",
+    "optimizers": "keras.optimizers", "models": "keras", "berrante": "berrante",
 }  # fmt: skip
 
 
@@ -69,6 +69,7 @@ def _builtins() -> dict[str, dict[str, Any]]:
     """family -> class name -> class."""
     if not _builtin_cache:
         from berrante import constraints, initializers, layers, losses, metrics, models, optimizers, regularizers
+        from berrante.models import generative
         from berrante.optimizers import schedules
 
         def table(*groups: Any) -> dict[str, Any]:
@@ -79,6 +80,7 @@ def _builtins() -> dict[str, dict[str, Any]]:
             constraints=table(constraints.ALL), losses=table(losses.ALL), metrics=table(metrics.ALL),
             optimizers=table(optimizers.ALL, schedules.ALL),
             models={"Sequential": models.Sequential, "Functional": models.Model, "Model": models.Model},
+            berrante=table(generative.ALL, generative.LAYERS),
         )  # fmt: skip
     return _builtin_cache
 
@@ -124,7 +126,7 @@ def _serialize_instance(obj: Any) -> dict[str, Any]:
             module = "keras.src.models.functional"  # where Keras 3 has it
         if cls.__module__.endswith("schedules"):
             module = "keras.optimizers.schedules"
-        if name.startswith("MedianPooling"):
+        if name.startswith("MedianPooling") or family[0] == "berrante":
             module, registered = "berrante", f"berrante>{name}"
     else:
         module, name = cls.__module__, cls.__name__
