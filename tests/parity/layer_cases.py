@@ -47,11 +47,12 @@ def layer_case(
     """The case of one layer. `make(k)` builds it where plain arguments do not do."""
     xs = arrays if arrays is not None else [values(rng, s, dtype) for s in shapes]
     seed = whole(rng, 0, 10**6)
+    config = options.pop("config", True)
     gradient = options.pop("gradient", all(x.dtype == np.float32 for x in xs))
 
     def run(peer: Any) -> dict[str, Any]:
         layer = make(peer.k) if make is not None else getattr(peer.k.layers, name)(**kwargs)
-        return peer.layer(layer, xs, training=training, gradient=gradient, seed=seed, nested=nested)
+        return peer.layer(layer, xs, training=training, gradient=gradient, seed=seed, nested=nested, config=config)
 
     return Case(f"{name}({kwargs}) on {[x.shape for x in xs]} {xs[0].dtype} training={training}", run, **options)
 
@@ -286,6 +287,112 @@ def batch_normalization(rng: Rng) -> Case:
     return layer_case(rng, "BatchNormalization", kwargs, [s], training=maybe(rng), rtol=1e-3, atol=1e-4)
 
 
+def layer_normalization(rng: Rng) -> Case:
+    s = tuple(m + 1 for m in shape(rng, 2, 4))
+    axes = sorted(int(i) for i in rng.permutation(range(1, len(s)))[: whole(rng, 1, len(s) - 1)])
+    kwargs: dict[str, Any] = {
+        "axis": pick(rng, -1, axes), "scale": maybe(rng, 0.8), "center": maybe(rng, 0.8),
+        "epsilon": pick(rng, 1e-3, 1e-2),
+    }  # fmt: skip
+    if maybe(rng, 0.15):
+        kwargs["rms_scaling"] = True
+    regularized(rng, kwargs, "beta", "gamma")
+    return layer_case(rng, "LayerNormalization", kwargs, [s], rtol=1e-3, atol=1e-4)
+
+
+def group_normalization(rng: Rng) -> Case:
+    groups = whole(rng, 1, 3)
+    channels = groups * whole(rng, 1, 3) + (1 if maybe(rng, 0.1) else 0)
+    s = [m + 1 for m in shape(rng, 2, 4)]
+    axis = pick(rng, -1, whole(rng, 1, len(s) - 1))
+    s[axis] = channels
+    kwargs = {
+        "groups": pick(rng, groups, groups, -1),
+        "axis": axis,
+        "scale": maybe(rng, 0.8),
+        "center": maybe(rng, 0.8),
+    }
+    regularized(rng, kwargs, "beta", "gamma")
+    return layer_case(rng, "GroupNormalization", kwargs, [tuple(s)], rtol=1e-3, atol=1e-4)
+
+
+def axis_layer(name: str) -> Callable[[Rng], Case]:
+    def draw(rng: Rng) -> Case:
+        s = shape(rng, 2, 4)
+        axes = sorted(int(i) for i in rng.permutation(range(1, len(s)))[: whole(rng, 1, len(s) - 1)])
+        return layer_case(rng, name, {"axis": pick(rng, -1, axes)}, [s], rtol=1e-3, atol=1e-4)
+
+    return draw
+
+
+def wrapped(rng: Rng, k: Any, kind: int, units: int) -> Any:
+    layers = k.layers
+    return [
+        lambda: layers.Dense(units, activation="tanh"),
+        lambda: layers.Conv1D(units, 2, padding="same"),
+        lambda: layers.BatchNormalization(),
+        lambda: layers.Activation("softmax"),
+        lambda: layers.Dropout(0.0),
+    ][kind]()  # fmt: skip
+
+
+def time_distributed(rng: Rng) -> Case:
+    kind, units = whole(rng, 0, 4), whole(rng, 1, 3)
+    s = shape(rng, 4, 4) if kind == 1 else shape(rng, 3, 4)
+    return layer_case(
+        rng, "TimeDistributed", {"layer": f"number {kind}, {units} units"}, [s], training=kind == 2 and maybe(rng),
+        make=lambda k: k.layers.TimeDistributed(wrapped(rng, k, kind, units)), rtol=1e-3, atol=1e-4, config=False,
+    )  # fmt: skip
+
+
+def spectral_normalization(rng: Rng) -> Case:
+    convolution, iterations, units = maybe(rng), whole(rng, 1, 3), whole(rng, 1, 4)
+
+    def make(k: Any) -> Any:
+        inner = k.layers.Conv1D(units, 2) if convolution else k.layers.Dense(units)
+        return k.layers.SpectralNormalization(inner, power_iterations=iterations)
+
+    s = (2, 4, 3) if convolution else shape(rng, 2, 2)
+    kwargs = {"layer": "Conv1D" if convolution else "Dense", "units": units, "power_iterations": iterations}
+    return layer_case(
+        rng, "SpectralNormalization", kwargs, [s], training=maybe(rng), make=make, rtol=1e-3, atol=1e-4,
+        config=False, gradient=False,
+    )  # fmt: skip
+
+
+def masked_model(rng: Rng) -> Case:
+    """Masking (or an Embedding that masks zeros) before layers that use or pass on masks."""
+    embedding, n, t = maybe(rng), whole(rng, 1, 3), whole(rng, 2, 5)
+    tail = [whole(rng, 0, 6) for _ in range(whole(rng, 1, 3))]
+    pool, training = maybe(rng), maybe(rng)
+    if embedding:
+        x = rng.integers(0, 4, (n, t)).astype(np.int32)
+        x[:, 0] = 1
+    else:
+        x = values(rng, (n, t, 3))
+        x[rng.random((n, t)) < 0.4] = 0.0
+        x[:, 0] = 1.0
+
+    def make(k: Any) -> Any:
+        layers = k.layers
+        y = inputs = layers.Input(x.shape[1:], batch_size=n, dtype=str(x.dtype))
+        y = layers.Embedding(4, 3, mask_zero=True)(y) if embedding else layers.Masking()(y)
+        for kind in tail:
+            y = [
+                lambda: layers.Dense(3), lambda: layers.BatchNormalization(), lambda: layers.Activation("tanh"),
+                lambda: layers.Softmax(1) if False else layers.LeakyReLU(), lambda: layers.LayerNormalization(),
+                lambda: layers.TimeDistributed(layers.Dense(2)), lambda: layers.Dropout(0.0),
+            ][kind]()(y)  # fmt: skip
+        y = layers.Add()([y, layers.Activation("tanh")(y)])
+        return k.Model(inputs, layers.GlobalAveragePooling1D()(y) if pool else y)
+
+    label = f"{'Embedding' if embedding else 'Masking'}, {tail}, {'pooled' if pool else 'steps'}"
+    return layer_case(
+        rng, "model", {"masked": label}, [], training=training, make=make, arrays=[x], rtol=1e-3, atol=1e-4,
+        config=False,
+    )  # fmt: skip
+
+
 KINDS: dict[str, Callable[[Rng], Case]] = {
     "Dense": dense,
     "Activation": activation,
@@ -323,6 +430,13 @@ KINDS: dict[str, Callable[[Rng], Case]] = {
     "Concatenate": concatenate,
     "Dot": dot,
     "BatchNormalization": batch_normalization,
+    "LayerNormalization": layer_normalization,
+    "GroupNormalization": group_normalization,
+    "RMSNormalization": axis_layer("RMSNormalization"),
+    "UnitNormalization": axis_layer("UnitNormalization"),
+    "TimeDistributed": time_distributed,
+    "SpectralNormalization": spectral_normalization,
+    "masked model": masked_model,
     "Identity": plain_layer("Identity", lambda rng: {}),
     "Masking": plain_layer("Masking", lambda rng: {}, 3, 3),
     "ActivityRegularization": plain_layer("ActivityRegularization", lambda rng: {"l1": 0.1, "l2": 0.2}),

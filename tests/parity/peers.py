@@ -50,7 +50,7 @@ class Peer:
 
     def layer(
         self, layer: Any, arrays: Sequence[np.ndarray], training: bool = False, gradient: bool = True, seed: int = 0,
-        nested: bool = False, state: bool = True,
+        nested: bool = False, state: bool = True, config: bool = True,
     ) -> dict[str, Any]:  # fmt: skip
         """A layer (or model) on arrays (as one list where nested), its weights drawn from a seed.
 
@@ -65,6 +65,8 @@ class Peer:
             "weights": [(w.name, tuple(w.shape)) for w in layer.weights if "seed" not in w.path],
             "output_shape": plain(layer.compute_output_shape(shapes if nested else shapes[0])),
         }
+        if config:
+            result["config"] = plain_config(layer.get_config())
         result.update(self._layer(layer, arrays, training, gradient, nested))
         if state:
             for i, w in enumerate(layer.non_trainable_weights):
@@ -82,6 +84,21 @@ class Peer:
 def plain(shape: Any) -> Any:
     """A shape, or nesting of shapes, as tuples."""
     return tuple(plain(s) for s in shape) if isinstance(shape, (list, tuple)) else shape
+
+
+# Written by newer Keras only, or not at all by older ones: files keep to what every Keras 3 reads.
+_CONFIG_EXTRAS = {"renorm", "renorm_clipping", "renorm_momentum", "name", "trainable", "dtype"}
+
+
+def plain_config(config: Any) -> Any:
+    """A config without names, values of None, dtypes and the newest Keras' additions; numbers rounded to float32."""
+    if isinstance(config, dict):
+        kept = {k: plain_config(v) for k, v in config.items() if v is not None and k not in _CONFIG_EXTRAS}
+        kept.pop("build_config", None)
+        return dict(sorted(kept.items()))
+    if isinstance(config, (list, tuple)):
+        return [plain_config(x) for x in config]
+    return float(np.float32(config)) if isinstance(config, float) else config
 
 
 def _call(xs: Sequence[Any], nested: bool) -> Any:

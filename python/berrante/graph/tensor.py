@@ -87,6 +87,7 @@ class Tensor:
 
     __slots__ = ("__weakref__", "_keras_mask", "dtype", "graph", "node", "shape", "value")
 
+    _keras_mask: Any  # set by layers that mask time steps
     # NumPy must leave `array + tensor` to Tensor.__radd__.
     __array_priority__ = 100
     __array_ufunc__ = None

@@ -7,6 +7,7 @@ from berrante.layers.convolution import (
     Conv2D,
     Conv2DTranspose,
     Convolution1D,
+    Convolution1DTranspose,
     Convolution2D,
     Convolution2DTranspose,
     Deconvolution2D,
@@ -19,7 +20,7 @@ from berrante.layers.convolution import (
 )
 from berrante.layers.core import Activation, Dense, Embedding, Identity, Lambda, Masking
 from berrante.layers.input import Input, InputLayer
-from berrante.layers.layer import InputSpec, Layer
+from berrante.layers.layer import Layer
 from berrante.layers.merging import (
     Add,
     Average,
@@ -43,6 +44,7 @@ from berrante.layers.normalization import (
     GroupNormalization,
     LayerNormalization,
     Rescaling,
+    RMSNormalization,
     UnitNormalization,
 )
 from berrante.layers.pooling import (
@@ -86,6 +88,7 @@ from berrante.layers.reshaping import (
     ZeroPadding1D,
     ZeroPadding2D,
 )
-from berrante.layers.wrappers import TimeDistributed, Wrapper
+from berrante.layers.spec import InputSpec
+from berrante.layers.wrappers import SpectralNormalization, TimeDistributed, Wrapper
 
 ALL = tuple(value for value in list(globals().values()) if isinstance(value, type) and issubclass(value, Layer))

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from berrante import activations, constraints, initializers, ops, regularizers
-from berrante.layers.layer import InputSpec, Layer
+from berrante.layers.layer import Layer
+from berrante.layers.spec import InputSpec
 
 
 class ReLU(Layer):
     """x above the threshold, else negative_slope * (x - threshold); at most max_value."""
 
+    supports_masking = True
     fields = ("max_value", "negative_slope", "threshold")
 
     def __init__(
@@ -31,6 +33,7 @@ class ReLU(Layer):
 class LeakyReLU(Layer):
     """x above 0, else negative_slope * x."""
 
+    supports_masking = True
     fields = ("negative_slope",)
 
     def __init__(self, negative_slope: float = 0.3, **kwargs: Any) -> None:
@@ -47,6 +50,7 @@ class LeakyReLU(Layer):
 class PReLU(Layer):
     """x above 0, else a learnt slope times x; shared_axes share their slopes (He et al., 2015)."""
 
+    supports_masking = True
     fields = ("alpha_initializer", "alpha_regularizer", "alpha_constraint", "shared_axes")
 
     def __init__(
@@ -77,6 +81,7 @@ class PReLU(Layer):
 class ELU(Layer):
     """x above 0, else alpha * (exp(x) - 1)."""
 
+    supports_masking = True
     fields = ("alpha",)
 
     def __init__(self, alpha: float = 1.0, **kwargs: Any) -> None:
@@ -101,8 +106,9 @@ class ThresholdedReLU(Layer):
 
 
 class Softmax(Layer):
-    """exp(x) normalised to sum 1 along an axis; a mask's zeros get no share."""
+    """exp(x) normalised to sum 1 along an axis; what a mask leaves out gets 0."""
 
+    supports_masking = True
     fields = ("axis",)
 
     def __init__(self, axis: Any = -1, **kwargs: Any) -> None:
@@ -110,6 +116,8 @@ class Softmax(Layer):
         self.axis = axis
 
     def call(self, inputs: Any, mask: Any = None) -> Any:
-        if mask is not None:
-            inputs = ops.add(inputs, ops.multiply(ops.subtract(1.0, ops.cast(mask, "float32")), -3e38))
-        return ops.softmax(inputs, self.axis)
+        if mask is None:
+            return ops.softmax(inputs, self.axis)
+        keep = mask if mask.dtype == "bool" else ops.greater(mask, 0.5)
+        y = ops.softmax(ops.where(keep, inputs, -1e30), self.axis)
+        return ops.where(keep, y, 0.0)  # also where everything is left out

@@ -6,7 +6,7 @@ from typing import Any
 
 from berrante import constraints, initializers, ops, regularizers
 from berrante.layers.core import WeightedLayer
-from berrante.layers.layer import InputSpec
+from berrante.layers.spec import InputSpec
 from berrante.ops.conv import pair
 
 
@@ -25,7 +25,7 @@ class BaseConv(WeightedLayer):
     fields: tuple[str, ...] = (
         "filters", "kernel_size", "strides", "padding", "data_format", "dilation_rate", "groups", "activation",
         "use_bias", "kernel_initializer", "bias_initializer", "kernel_regularizer", "bias_regularizer",
-        "kernel_constraint", "bias_constraint",
+        "activity_regularizer", "kernel_constraint", "bias_constraint",
     )  # fmt: skip
 
     def __init__(
@@ -103,9 +103,6 @@ class BaseConv(WeightedLayer):
 class Conv2D(BaseConv):
     """[N, H, W, C] -> [N, H', W', filters], by cross-correlation."""
 
-    def __init__(self, filters: int, kernel_size: Any, strides: Any = (1, 1), *args: Any, **kwargs: Any) -> None:
-        super().__init__(filters, kernel_size, strides, *args, **kwargs)
-
 
 class Conv1D(BaseConv):
     """[N, L, C] -> [N, L', filters]; padding `causal` looks back only."""
@@ -119,14 +116,21 @@ class BaseConvTranspose(BaseConv):
     fields = (
         "filters", "kernel_size", "strides", "padding", "output_padding", "data_format", "dilation_rate",
         "activation", "use_bias", "kernel_initializer", "bias_initializer", "kernel_regularizer", "bias_regularizer",
-        "kernel_constraint", "bias_constraint",
+        "activity_regularizer", "kernel_constraint", "bias_constraint",
     )  # fmt: skip
 
     def __init__(
         self, filters: int, kernel_size: Any, strides: Any = 1, padding: str = "valid", output_padding: Any = None,
-        data_format: str | None = None, dilation_rate: Any = 1, activation: Any = None, **kwargs: Any,
+        data_format: str | None = None, dilation_rate: Any = 1, activation: Any = None, use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform", bias_initializer: Any = "zeros", kernel_regularizer: Any = None,
+        bias_regularizer: Any = None, activity_regularizer: Any = None, kernel_constraint: Any = None,
+        bias_constraint: Any = None, **kwargs: Any,
     ) -> None:  # fmt: skip
-        super().__init__(filters, kernel_size, strides, padding, data_format, dilation_rate, 1, activation, **kwargs)
+        super().__init__(
+            filters, kernel_size, strides, padding, data_format, dilation_rate, 1, activation, use_bias,
+            kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer, activity_regularizer,
+            kernel_constraint, bias_constraint, **kwargs,
+        )  # fmt: skip
         self.output_padding = (
             None if output_padding is None
             else (output_padding,) * self.spatial if isinstance(output_padding, int) else tuple(output_padding)
@@ -161,7 +165,7 @@ class BaseDepthwise(BaseConv):
     fields = (
         "kernel_size", "strides", "padding", "depth_multiplier", "data_format", "dilation_rate", "activation",
         "use_bias", "depthwise_initializer", "bias_initializer", "depthwise_regularizer", "bias_regularizer",
-        "depthwise_constraint", "bias_constraint",
+        "activity_regularizer", "depthwise_constraint", "bias_constraint",
     )  # fmt: skip
 
     def __init__(
@@ -207,8 +211,8 @@ class BaseSeparable(BaseConv):
     fields = (
         "filters", "kernel_size", "strides", "padding", "data_format", "dilation_rate", "depth_multiplier",
         "activation", "use_bias", "depthwise_initializer", "pointwise_initializer", "bias_initializer",
-        "depthwise_regularizer", "pointwise_regularizer", "bias_regularizer", "depthwise_constraint",
-        "pointwise_constraint", "bias_constraint",
+        "depthwise_regularizer", "pointwise_regularizer", "bias_regularizer", "activity_regularizer",
+        "depthwise_constraint", "pointwise_constraint", "bias_constraint",
     )  # fmt: skip
 
     def __init__(
@@ -275,5 +279,6 @@ class SeparableConv1D(BaseSeparable):
 
 
 Convolution1D, Convolution2D = Conv1D, Conv2D
+Convolution1DTranspose = Conv1DTranspose
 Convolution2DTranspose, Deconvolution2D = Conv2DTranspose, Conv2DTranspose
 SeparableConvolution1D, SeparableConvolution2D = SeparableConv1D, SeparableConv2D

@@ -4,8 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from berrante import activations, constraints, initializers, ops, regularizers
-from berrante.layers.layer import InputSpec, Layer
+from berrante.layers.layer import Layer
+from berrante.layers.spec import InputSpec
+
+
+def refuse(label: str, **arguments: Any) -> None:
+    """Raises ValueError for arguments of Keras that this core does not carry out."""
+    for name, value in arguments.items():
+        if value is not None:
+            raise ValueError(f"{label} {name} is not supported; received {name}={value!r}")
 
 
 class WeightedLayer(Layer):
@@ -42,6 +52,7 @@ class WeightedLayer(Layer):
 class Dense(WeightedLayer):
     """activation(x @ kernel + bias) over the last dimension: [..., K] -> [..., units]."""
 
+    supports_masking = True
     fields = (
         "units", "activation", "use_bias", "kernel_initializer", "bias_initializer", "kernel_regularizer",
         "bias_regularizer", "kernel_constraint", "bias_constraint",
@@ -50,10 +61,17 @@ class Dense(WeightedLayer):
     def __init__(
         self, units: int, activation: Any = None, use_bias: bool = True, kernel_initializer: Any = "glorot_uniform",
         bias_initializer: Any = "zeros", kernel_regularizer: Any = None, bias_regularizer: Any = None,
-        activity_regularizer: Any = None, kernel_constraint: Any = None, bias_constraint: Any = None, **kwargs: Any,
+        activity_regularizer: Any = None, kernel_constraint: Any = None, bias_constraint: Any = None,
+        lora_rank: int | None = None, lora_alpha: float | None = None, quantization_config: Any = None, **kwargs: Any,
     ) -> None:  # fmt: skip
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
-        if isinstance(units, bool) or int(units) != units or units < 1:
+        refuse(self._label(), lora_rank=lora_rank, lora_alpha=lora_alpha, quantization_config=quantization_config)
+        if (
+            isinstance(units, bool)
+            or not isinstance(units, (int, float, np.number))
+            or int(units) != units
+            or units < 1
+        ):
             raise ValueError(f"{self._label()} expected units to be a positive integer; received {units!r}")
         self.units = int(units)
         self._set_weight_arguments(
@@ -80,19 +98,26 @@ class Embedding(Layer):
     """Rows of a table: integers [...] -> [..., output_dim]. Positions outside the table give NaN."""
 
     fields = (
-        "input_dim", "output_dim", "embeddings_initializer", "embeddings_regularizer", "embeddings_constraint",
-        "mask_zero",
+        "input_dim", "output_dim", "embeddings_initializer", "embeddings_regularizer", "activity_regularizer",
+        "embeddings_constraint", "mask_zero",
     )  # fmt: skip
 
     def __init__(
         self, input_dim: int, output_dim: int, embeddings_initializer: Any = "uniform",
         embeddings_regularizer: Any = None, embeddings_constraint: Any = None, mask_zero: bool = False,
-        weights: Any = None, input_length: int | None = None, **kwargs: Any,
+        weights: Any = None, lora_rank: int | None = None, lora_alpha: float | None = None,
+        quantization_config: Any = None, **kwargs: Any,
     ) -> None:  # fmt: skip
+        input_length = kwargs.pop("input_length", None)
         if input_length is not None:
             kwargs.setdefault("input_shape", (input_length,))
         super().__init__(**kwargs)
-        self.input_dim, self.output_dim, self.mask_zero = int(input_dim), int(output_dim), mask_zero
+        refuse(self._label(), lora_rank=lora_rank, lora_alpha=lora_alpha, quantization_config=quantization_config)
+        for argument, value in (("input_dim", input_dim), ("output_dim", output_dim)):
+            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+                raise ValueError(f"{self._label()} expected {argument} to be a positive integer; received {value!r}")
+        self.input_dim, self.output_dim, self.mask_zero = int(input_dim), int(output_dim), bool(mask_zero)
+        self.supports_masking = self.mask_zero
         self.embeddings_initializer = initializers.get(embeddings_initializer)
         self.embeddings_regularizer = regularizers.get(embeddings_regularizer)
         self.embeddings_constraint = constraints.get(embeddings_constraint)
@@ -113,10 +138,15 @@ class Embedding(Layer):
     def call(self, inputs: Any) -> Any:
         return ops.take(self.embeddings, ops.cast(inputs, "int32"), axis=0)
 
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        """With mask_zero, the positions that are not 0."""
+        return ops.not_equal(inputs, 0) if self.mask_zero else None
+
 
 class Activation(Layer):
     """An activation function as a layer."""
 
+    supports_masking = True
     fields = ("activation",)
 
     def __init__(self, activation: Any, **kwargs: Any) -> None:
@@ -137,6 +167,8 @@ class Lambda(Layer):
         super().__init__(**kwargs)
         self.function = function
         self.arguments = arguments or {}
+        self._mask = mask
+        self.supports_masking = mask is not None
         self._output_shape = output_shape
 
     def call(self, inputs: Any, training: bool = False) -> Any:
@@ -146,6 +178,10 @@ class Lambda(Layer):
         if "training" in inspect.signature(self.function).parameters:
             extra["training"] = training
         return self.function(inputs, **extra)
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        """The constructor's mask, or what it gives for the inputs and their mask."""
+        return self._mask(inputs, previous_mask) if callable(self._mask) else self._mask
 
     def get_config(self) -> dict[str, Any]:
         from berrante.saving.registry import serialize_keras_object
@@ -167,8 +203,9 @@ class Lambda(Layer):
 
 
 class Masking(Layer):
-    """Sets time steps whose features all equal mask_value to 0."""
+    """Sets time steps whose features all equal mask_value to 0, and masks them for the layers after it."""
 
+    supports_masking = True
     fields = ("mask_value",)
 
     def __init__(self, mask_value: float = 0.0, **kwargs: Any) -> None:
@@ -177,11 +214,16 @@ class Masking(Layer):
 
     def call(self, inputs: Any) -> Any:
         keep = ops.any(ops.not_equal(inputs, self.mask_value), axis=-1, keepdims=True)
-        return ops.multiply(inputs, ops.cast(keep, "float32"))
+        return ops.where(keep, inputs, 0)
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        return ops.any(ops.not_equal(inputs, self.mask_value), axis=-1)
 
 
 class Identity(Layer):
     """Its input."""
+
+    supports_masking = True
 
     def call(self, inputs: Any) -> Any:
         return inputs

@@ -7,7 +7,6 @@ functional placeholders it records a node. Sublayers, variables and metrics are 
 from __future__ import annotations
 
 import inspect
-import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -21,27 +20,12 @@ from berrante.graph.op import as_tensor
 from berrante.graph.tape import flatten, map_structure
 from berrante.graph.tensor import Tensor, standard_dtype
 from berrante.graph.variable import Variable
+from berrante.layers.masking import carry_mask, has_mask, masks_of
+from berrante.layers.naming import reset_names, snake_case, unique_name
+from berrante.layers.spec import InputSpec, check_input
 from berrante.random import SeedGenerator
 
-_name_counts: dict[str, int] = {}
-
-
-def snake_case(name: str) -> str:
-    """`Conv2DTranspose` -> `conv2d_transpose`, as Keras names layers."""
-    name = re.sub(r"\W+", "", name)
-    name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
-    return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
-
-
-def unique_name(prefix: str) -> str:
-    """`dense`, then `dense_1`, ... until `reset_names`."""
-    n = _name_counts.get(prefix, 0)
-    _name_counts[prefix] = n + 1
-    return prefix if n == 0 else f"{prefix}_{n}"
-
-
-def reset_names() -> None:
-    _name_counts.clear()
+__all__ = ["InputSpec", "Layer", "call_context", "map_shapes", "reset_names", "snake_case", "unique_name"]
 
 
 class _CallContext(threading.local):
@@ -54,21 +38,6 @@ class _CallContext(threading.local):
 
 
 call_context = _CallContext()
-
-
-class InputSpec:
-    """What a layer accepts: rank, extents of some axes, dtype."""
-
-    def __init__(
-        self, dtype: Any = None, shape: Any = None, ndim: int | None = None, max_ndim: int | None = None,
-        min_ndim: int | None = None, axes: dict[int, int | None] | None = None, allow_last_axis_squeeze: bool = False,
-        name: str | None = None, optional: bool = False,
-    ) -> None:  # fmt: skip
-        self.dtype = dtype
-        self.shape = None if shape is None else tuple(shape)
-        self.ndim = len(self.shape) if self.shape is not None else ndim
-        self.max_ndim, self.min_ndim = max_ndim, min_ndim
-        self.axes = axes or {}
 
 
 class Layer:
@@ -84,6 +53,8 @@ class Layer:
 
     # Attributes that are constructor arguments of the same name: get_config writes them.
     fields: tuple[str, ...] = ()
+    # Whether a mask of the input goes on to the output (through compute_mask).
+    supports_masking = False
     # What _setup makes.
     _layers: list[Layer]
     _variables: list[Variable]
@@ -126,7 +97,7 @@ class Layer:
             object.__setattr__(self, name, [])
         for name in ("input_spec", "_call_arguments"):
             object.__setattr__(self, name, None)
-        for name in ("built", "supports_masking", "_building"):
+        for name in ("built", "_building"):
             object.__setattr__(self, name, False)
 
     # --- tracking ---------------------------------------------------------------------------------------------------
@@ -211,8 +182,7 @@ class Layer:
     def weights(self) -> list[Variable]:
         """Trainable weights, then the others, each layer's after its own order (nested layers in place)."""
         seen: dict[Variable, None] = {}
-        own_first = sorted(self._variables, key=lambda v: not v.trainable)
-        for v in own_first:
+        for v in self._own_weights():
             seen[v] = None
         for layer in self._layers:
             for v in layer.weights:
@@ -258,6 +228,22 @@ class Layer:
                 raise ValueError(f"{self._label()}: expected shape {v.shape} for {v.path}; received {w.shape}")
         for v, w in zip(own, arrays, strict=True):
             v.assign(w)
+
+    def save_own_variables(self, store: Any) -> None:
+        """Writes the layer's own weights into a mapping, as "0", "1" ..."""
+        for i, v in enumerate(self._own_weights()):
+            store[str(i)] = v.numpy()
+
+    def load_own_variables(self, store: Any) -> None:
+        """Reads what save_own_variables wrote; a wrong number is a ValueError."""
+        own = self._own_weights()
+        if len(store.keys()) != len(own):
+            raise ValueError(f"{self._label()} expected {len(own)} weights; received {len(store.keys())}")
+        for i, v in enumerate(own):
+            v.assign(np.asarray(store[str(i)]))
+
+    def _own_weights(self) -> list[Variable]:
+        return sorted(self._variables, key=lambda v: not v.trainable)
 
     def count_params(self) -> int:
         """The number of elements of all weights."""
@@ -316,6 +302,8 @@ class Layer:
             kwargs["training"] = bool(training) if training is not None else False
         else:
             kwargs.pop("training", None)
+        inputs = args[0] if args else next(iter(kwargs.values()), None)
+        previous = self._fill_mask(args, kwargs)
         top = context.depth == 0
         if top:
             self._clear_losses()
@@ -327,10 +315,27 @@ class Layer:
                 for y in flatten(outputs):
                     batch = max(1, y.shape[0]) if y.shape else 1
                     self._losses.append(ops.divide(self.activity_regularizer(y), float(batch)))
+            if previous is not None or self.supports_masking:
+                carry_mask(self, inputs, outputs, previous)
             return outputs
         finally:
             context.training, context.losses = outer, outer_losses
             context.depth -= 1
+
+    def _fill_mask(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Hands the input's mask to a call that takes one; gives the first input's mask."""
+        if kwargs.get("mask") is not None:
+            return kwargs["mask"]
+        if len(args) != 1 or not has_mask(args[0]):
+            return None
+        mask = masks_of(args[0])
+        if "mask" in self._arguments():
+            kwargs["mask"] = mask
+        return mask
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        """The output's mask: by default the input's."""
+        return previous_mask
 
     def _as_input(self, x: Any) -> Any:
         """Arrays and variables as tensors; integers and bytes as float32 where the layer computes in floats."""
@@ -344,33 +349,8 @@ class Layer:
         return True
 
     def _check_input(self, args: tuple[Any, ...]) -> None:
-        spec = self.input_spec
-        if spec is None or not args or not isinstance(spec, InputSpec):
-            return
-        x = args[0]
-        if not isinstance(x, (Tensor, KerasTensor)):
-            return
-        rank, shape = len(x.shape), tuple(x.shape)
-        if spec.ndim is not None and rank != spec.ndim:
-            raise ValueError(
-                f"{self._label()} expected {spec.ndim}-D input{self._layout(spec.ndim)}; received shape {shape}"
-            )
-        if spec.min_ndim is not None and rank < spec.min_ndim:
-            raise ValueError(f"{self._label()} expected input of at least {spec.min_ndim}-D; received shape {shape}")
-        if spec.max_ndim is not None and rank > spec.max_ndim:
-            raise ValueError(f"{self._label()} expected input of at most {spec.max_ndim}-D; received shape {shape}")
-        for axis, extent in spec.axes.items():
-            if extent is not None and shape[axis] is not None and shape[axis] != extent:
-                raise ValueError(f"{self._label()} expected extent {extent} at axis {axis}; received shape {shape}")
-
-    def _layout(self, rank: int) -> str:
-        """` (N, H, W, C)` for layers of images."""
-        letters = {3: ["N", "L", "C"], 4: ["N", "H", "W", "C"]}.get(rank)
-        if letters is None or not hasattr(self, "data_format"):
-            return ""
-        if self.data_format == "channels_first":
-            letters = [letters[0], letters[-1], *letters[1:-1]]
-        return f" ({', '.join(letters)})"
+        if args and self.input_spec is not None:
+            check_input(self.input_spec, args[0], self._label(), getattr(self, "data_format", None))
 
     def _build_for(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self._building = True
@@ -388,6 +368,10 @@ class Layer:
         """The output's shape for an input's; None for unknown extents."""
         x = map_shapes(lambda shape: KerasTensor(shape), input_shape)
         return map_structure(lambda y: y.shape, self.compute_output_spec(x))
+
+    def symbolic_call(self, *args: Any, **kwargs: Any) -> Any:
+        """The output placeholders for input placeholders."""
+        return self.compute_output_spec(*args, **kwargs)
 
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
         """The output placeholders for input placeholders."""
@@ -438,7 +422,11 @@ class Layer:
     def dtype(self) -> str:
         return self._dtype or "float32"
 
-    compute_dtype = variable_dtype = dtype
+    compute_dtype = variable_dtype = input_dtype = dtype
+
+    @property
+    def metrics_variables(self) -> list[Variable]:
+        return [v for metric in self.metrics for v in metric.variables]
 
     @property
     def path(self) -> str:

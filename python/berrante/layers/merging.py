@@ -13,6 +13,8 @@ from berrante.layers.layer import Layer
 class Merge(Layer):
     """Combines a list of tensors element by element; shapes broadcast."""
 
+    supports_masking = True
+
     def build(self, input_shape: Any) -> None:
         if not isinstance(input_shape, (list, tuple)) or not isinstance(input_shape[0], (list, tuple)):
             raise ValueError(f"expected a list of at least two inputs; received shape {input_shape}")
@@ -24,6 +26,12 @@ class Merge(Layer):
 
     def merge(self, inputs: Sequence[Any]) -> Any:
         raise NotImplementedError
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        """A step counts if it does in any input; no mask unless every input has one."""
+        if previous_mask is None or any(m is None for m in previous_mask):
+            return None
+        return reduce(ops.logical_or, previous_mask)
 
     def call(self, inputs: Sequence[Any]) -> Any:
         rank = max(len(x.shape) for x in inputs)
@@ -89,6 +97,18 @@ class Concatenate(Merge):
     def call(self, inputs: Sequence[Any]) -> Any:
         return ops.concatenate(inputs, self.axis)
 
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        """A step counts if any of its features does; inputs without a mask count."""
+        if previous_mask is None or all(m is None for m in previous_mask):
+            return None
+        wide = []
+        for x, mask in zip(inputs, previous_mask, strict=True):
+            full = ops.ones_like(x, dtype="bool") if mask is None else mask
+            if len(full.shape) < len(x.shape):
+                full = ops.broadcast_to(ops.expand_dims(full, -1), x.shape)
+            wide.append(full)
+        return ops.any(ops.concatenate(wide, self.axis), axis=-1)
+
 
 class Dot(Merge):
     """Products of two inputs' vectors along axes; normalize gives cosines."""
@@ -98,6 +118,9 @@ class Dot(Merge):
     def __init__(self, axes: Any, normalize: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.axes, self.normalize = axes, normalize
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        return None
 
     def call(self, inputs: Sequence[Any]) -> Any:
         if len(inputs) != 2:

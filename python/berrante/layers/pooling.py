@@ -6,7 +6,8 @@ from typing import Any
 
 from berrante import ops
 from berrante.layers.convolution import image_data_format
-from berrante.layers.layer import InputSpec, Layer
+from berrante.layers.layer import Layer
+from berrante.layers.spec import InputSpec
 from berrante.ops.conv import pair
 
 
@@ -18,10 +19,10 @@ class BasePooling(Layer):
     function: Any = None
 
     def __init__(
-        self, pool_size: Any = 2, strides: Any = None, padding: str = "valid", data_format: str | None = None,
-        **kwargs: Any,
+        self, pool_size: Any, strides: Any = None, padding: str = "valid", data_format: str | None = None,
+        name: str | None = None, **kwargs: Any,
     ) -> None:  # fmt: skip
-        super().__init__(**kwargs)
+        super().__init__(name=name, **kwargs)
         self.pool_size = pair(f"{self._label()} pool_size", pool_size, self.spatial)
         self.strides = pair(f"{self._label()} strides", pool_size if strides is None else strides, self.spatial)
         self.padding = padding.lower()
@@ -34,13 +35,23 @@ class BasePooling(Layer):
         return type(self).function(inputs, self.pool_size, self.strides, self.padding, self.data_format)
 
 
-class MaxPooling2D(BasePooling):
+class PairPooling(BasePooling):
+    """Windows of 2 unless another size is given."""
+
+    def __init__(
+        self, pool_size: Any = 2, strides: Any = None, padding: str = "valid", data_format: str | None = None,
+        name: str | None = None, **kwargs: Any,
+    ) -> None:  # fmt: skip
+        super().__init__(pool_size, strides, padding, data_format, name, **kwargs)
+
+
+class MaxPooling2D(PairPooling):
     """The largest element of each window."""
 
     function = staticmethod(ops.max_pool)
 
 
-class MaxPooling1D(BasePooling):
+class MaxPooling1D(PairPooling):
     """The largest element of each window."""
 
     spatial = 1
@@ -60,13 +71,13 @@ class AveragePooling1D(BasePooling):
     function = staticmethod(ops.average_pool)
 
 
-class MedianPooling2D(BasePooling):
+class MedianPooling2D(PairPooling):
     """The median of each window's elements inside the input."""
 
     function = staticmethod(ops.median_pool)
 
 
-class MedianPooling1D(BasePooling):
+class MedianPooling1D(PairPooling):
     """The median of each window's elements inside the input."""
 
     spatial = 1
@@ -98,10 +109,22 @@ class GlobalAveragePooling2D(BaseGlobalPooling):
 
 
 class GlobalAveragePooling1D(BaseGlobalPooling):
-    """The mean over steps."""
+    """The mean over steps; over those that a mask keeps if there is one."""
 
     spatial = 1
     function = staticmethod(ops.mean)
+    supports_masking = True
+
+    def call(self, inputs: Any, mask: Any = None) -> Any:
+        if mask is None:
+            return super().call(inputs)
+        first = self.data_format == "channels_first"
+        keep = ops.expand_dims(ops.cast(mask, "bool"), 1 if first else 2)
+        total = ops.sum(ops.where(keep, inputs, 0.0), 2 if first else 1, self.keepdims)
+        return ops.divide(total, ops.sum(ops.cast(keep, "float32"), 2 if first else 1, self.keepdims))
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        return None
 
 
 class GlobalMaxPooling2D(BaseGlobalPooling):

@@ -7,11 +7,14 @@ from typing import Any
 
 from berrante import ops, random
 from berrante import regularizers as regularizers_module
-from berrante.layers.layer import InputSpec, Layer
+from berrante.layers.layer import Layer
+from berrante.layers.spec import InputSpec
 
 
 class _Random(Layer):
     """A layer that draws from a seed generator of its own in training, and passes its input on otherwise."""
+
+    supports_masking = True
 
     def _set_seed(self, seed: int | None) -> None:
         self.seed = seed
@@ -42,13 +45,25 @@ class Dropout(_Random):
         return random.dropout(inputs, self.rate, self._noise_shape(inputs), self.seed_generator)
 
 
-class SpatialDropout2D(Dropout):
+class BaseSpatialDropout(Dropout):
+    """Drops whole channels. Its config holds only what Keras' constructor takes."""
+
+    def get_config(self) -> dict[str, Any]:
+        config = super().get_config()
+        config.pop("trainable")
+        return {**config, "dtype": self.dtype}
+
+
+class SpatialDropout2D(BaseSpatialDropout):
     """Drops whole channels of images."""
 
     fields = ("rate", "seed", "data_format")
 
-    def __init__(self, rate: float, data_format: str | None = None, seed: int | None = None, **kwargs: Any) -> None:
-        super().__init__(rate, seed=seed, **kwargs)
+    def __init__(
+        self, rate: float, data_format: str | None = None, seed: int | None = None, name: str | None = None,
+        dtype: Any = None, **kwargs: Any,
+    ) -> None:  # fmt: skip
+        super().__init__(rate, seed=seed, name=name, dtype=dtype, **kwargs)
         self.data_format = data_format or "channels_last"
         self.input_spec = InputSpec(ndim=4)
 
@@ -57,13 +72,15 @@ class SpatialDropout2D(Dropout):
         return (n, rest[0], 1, 1) if self.data_format == "channels_first" else (n, 1, 1, rest[-1])
 
 
-class SpatialDropout1D(Dropout):
+class SpatialDropout1D(BaseSpatialDropout):
     """Drops whole channels of sequences."""
 
     fields = ("rate", "seed")
 
-    def __init__(self, rate: float, seed: int | None = None, **kwargs: Any) -> None:
-        super().__init__(rate, seed=seed, **kwargs)
+    def __init__(
+        self, rate: float, seed: int | None = None, name: str | None = None, dtype: Any = None, **kwargs: Any
+    ) -> None:
+        super().__init__(rate, seed=seed, name=name, dtype=dtype, **kwargs)
         self.input_spec = InputSpec(ndim=3)
 
     def _noise_shape(self, inputs: Any) -> Any:
@@ -128,6 +145,7 @@ class AlphaDropout(_Random):
 class ActivityRegularization(Layer):
     """Adds a penalty on its input to the loss."""
 
+    supports_masking = True
     fields = ("l1", "l2")
 
     def __init__(self, l1: float = 0.0, l2: float = 0.0, **kwargs: Any) -> None:

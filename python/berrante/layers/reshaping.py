@@ -7,7 +7,8 @@ from typing import Any
 
 from berrante import ops
 from berrante.layers.convolution import image_data_format
-from berrante.layers.layer import InputSpec, Layer
+from berrante.layers.layer import Layer
+from berrante.layers.spec import InputSpec
 from berrante.ops.conv import pair
 
 
@@ -141,15 +142,18 @@ class ZeroPadding2D(Layer):
 class ZeroPadding1D(Layer):
     """Zeros before and after the steps."""
 
-    fields = ("padding",)
+    fields = ("padding", "data_format")
 
     def __init__(self, padding: Any = 1, data_format: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.padding = _widths(self._label(), padding, 1)[0]
+        self.data_format = image_data_format(data_format)
         self.input_spec = InputSpec(ndim=3)
 
     def call(self, inputs: Any) -> Any:
-        return ops.pad(inputs, ((0, 0), self.padding, (0, 0)))
+        none = (0, 0)
+        widths = (none, none, self.padding) if self.data_format == "channels_first" else (none, self.padding, none)
+        return ops.pad(inputs, widths)
 
 
 class Cropping2D(Layer):

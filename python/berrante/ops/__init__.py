@@ -62,6 +62,7 @@ from berrante.ops.nn import (
     normalize,
     relu,
     relu6,
+    rms_normalization,
     selu,
     sigmoid,
     silu,

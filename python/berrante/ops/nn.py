@@ -12,6 +12,7 @@ from berrante.graph.primitives import cast
 from berrante.graph.tensor import Node, Tensor, TensorSpec
 from berrante.ops import elementwise as e
 from berrante.ops.public import public
+from berrante.ops.reduction import mean as mean_over
 from berrante.ops.reduction import moments, normalize_axis, sum
 from berrante.ops.shape import expand_dims, moveaxis, one_hot
 
@@ -339,20 +340,40 @@ def batch_normalization(
     return e.add(e.multiply(x, p.reshape(factor, shape)), p.reshape(shift, shape))
 
 
+def _over_axes(w: Any, x: Tensor, axis: Any) -> Tensor:
+    """A weight of the axes' extents, shaped so that it broadcasts over x."""
+    axes = {normalize_axis("normalization", a, len(x.shape)) for a in ([axis] if isinstance(axis, int) else axis)}
+    return p.reshape(w, tuple(n if i in axes else 1 for i, n in enumerate(x.shape)))
+
+
 @public
-def layer_normalization(x: Any, gamma: Any = None, beta: Any = None, axis: Any = -1, epsilon: float = 1e-3) -> Tensor:
-    """Normalises each sample over the given axes, then scales and shifts."""
+def layer_normalization(
+    x: Any, gamma: Any = None, beta: Any = None, axis: Any = -1, epsilon: float | None = None
+) -> Tensor:
+    """Normalises each sample over the given axes, then scales and shifts; epsilon is 1e-3 by default."""
     x = cast(x, "float32")
     mean, variance = moments(x, axis, keepdims=True)
-    y = e.multiply(e.subtract(x, mean), e.rsqrt(e.add(variance, epsilon)))
+    y = e.multiply(e.subtract(x, mean), e.rsqrt(e.add(variance, 1e-3 if epsilon is None else epsilon)))
     if gamma is not None:
-        y = e.multiply(y, gamma)
-    return y if beta is None else e.add(y, beta)
+        y = e.multiply(y, _over_axes(gamma, x, axis))
+    return y if beta is None else e.add(y, _over_axes(beta, x, axis))
 
 
 @public
-def normalize(x: Any, axis: int = -1, order: int = 2, epsilon: float = EPSILON) -> Tensor:
-    """x divided by its norm along an axis."""
+def rms_normalization(x: Any, scale: Any = None, axis: Any = -1, epsilon: float | None = None) -> Tensor:
+    """x divided by its root mean square over axes, then scaled; epsilon is 1e-6 by default."""
+    x = cast(x, "float32")
+    square = mean_over(e.square(x), axis, keepdims=True)
+    y = e.multiply(x, e.rsqrt(e.add(square, 1e-6 if epsilon is None else epsilon)))
+    return y if scale is None else e.multiply(y, _over_axes(scale, x, axis))
+
+
+@public
+def normalize(x: Any, axis: Any = -1, order: int = 2, epsilon: float | None = None) -> Tensor:
+    """x divided by its norm along axes, or by epsilon (1e-7) if that is larger."""
     from berrante.ops.reduction import norm
 
-    return e.divide(x, e.maximum(norm(x, order, axis, keepdims=True), epsilon))
+    if isinstance(order, bool) or not isinstance(order, int) or order < 1:
+        raise ValueError(f"[normalize] expected order to be a positive integer; received {order!r}")
+    x = cast(x, "float32")
+    return e.divide(x, e.maximum(norm(x, order, axis, keepdims=True), EPSILON if epsilon is None else epsilon))
