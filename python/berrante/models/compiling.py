@@ -1,43 +1,24 @@
-"""What compile() makes of losses and metrics: per output, weighted, named as Keras names them."""
+"""What compile() makes of losses and metrics: per output, weighted, named as Keras names them.
+
+The outputs' names are known for functional models; where they are not (the outputs of a subclass's call), losses are named
+by themselves and metrics by their own names.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from berrante import losses, metrics, ops
 from berrante.graph.tape import flatten
+from berrante.layers.layer import snake_case
 
 
 def outputs_of(structure: Any) -> tuple[list[Any], list[str] | None]:
     """The outputs as a list, and their names where they come in a dict."""
     if isinstance(structure, dict):
         return list(structure.values()), list(structure)
-    return (list(structure), None) if isinstance(structure, (list, tuple)) else ([structure], None)
-
-
-def _per_output(what: str, spec: Any, names: list[str], many: bool) -> list[Any]:
-    """A compile argument spread over outputs."""
-    if spec is None:
-        return [None] * len(names)
-    if isinstance(spec, dict):
-        unknown = [k for k in spec if k not in names]
-        if unknown:
-            raise ValueError(f"{what}: expected names of outputs ({', '.join(names)}); received {', '.join(unknown)}")
-        return [spec.get(name) for name in names]
-    if many:  # metrics: a list is for every output, unless it holds one entry per output
-        if isinstance(spec, (list, tuple)) and len(names) > 1:
-            if len(spec) == len(names) and any(isinstance(s, (list, tuple)) or s is None for s in spec):
-                return list(spec)
-            if len(spec) != len(names):
-                raise ValueError(f"{what}: expected one entry per output ({len(names)}); received {len(spec)}")
-            return list(spec)
-        return [spec] * len(names)
-    if isinstance(spec, (list, tuple)):
-        if len(spec) != len(names):
-            raise ValueError(f"{what}: expected one entry per output ({len(names)}); received {len(spec)}")
-        return list(spec)
-    return [spec] * len(names)
+    return (flatten(structure), None) if isinstance(structure, (list, tuple)) else ([structure], None)
 
 
 def accuracy_for(y_true: Any, y_pred: Any, kind: str) -> Callable[..., Any]:
@@ -52,96 +33,248 @@ def accuracy_for(y_true: Any, y_pred: Any, kind: str) -> Callable[..., Any]:
     return table[0] if binary else table[1] if sparse else table[2]
 
 
-class _ByShape(metrics.MeanMetricWrapper):
-    """'accuracy' before the shapes are known."""
-
-    def __init__(self, kind: str, name: str) -> None:
-        super().__init__(lambda a, b: accuracy_for(a, b, kind)(a, b), name)
+def _by_shape(kind: str) -> Callable[..., Any]:
+    return lambda y_true, y_pred: accuracy_for(y_true, y_pred, kind)(y_true, y_pred)
 
 
-def _metric(spec: Any) -> Any:
+def _name_of(spec: Any) -> str:
+    if isinstance(spec, str):
+        return spec
+    return getattr(spec, "name", None) or getattr(spec, "__name__", None) or snake_case(type(spec).__name__)
+
+
+def resolve_metric(spec: Any) -> Any:
+    """A Metric from an entry of compile's metrics; None stays None. A name in the entry is the metric's name in logs."""
+    if spec is None:
+        return None
     if isinstance(spec, str) and spec.lower() in ("accuracy", "acc"):
-        return _ByShape("accuracy", spec)
+        metric: Any = metrics.MeanMetricWrapper(_by_shape("accuracy"), spec)
+        metric._direction = "up"
+    elif isinstance(spec, str) and spec.lower() in ("crossentropy", "ce"):
+        metric = metrics.MeanMetricWrapper(_by_shape("crossentropy"), spec)
+        metric._direction = "down"
+    else:
+        found = metrics.get(spec)
+        metric = found if isinstance(found, metrics.Metric) else metrics.MeanMetricWrapper(found)
+        metric.name = spec if isinstance(spec, str) else _name_of(found)
+    return metric
+
+
+def resolve_loss(spec: Any) -> Any:
+    """A Loss from an entry of compile's loss; None stays None."""
+    if spec is None or isinstance(spec, losses.Loss):
+        return spec
     if isinstance(spec, str) and spec.lower() in ("crossentropy", "ce"):
-        return _ByShape("crossentropy", spec)
-    return metrics.get(spec)
+        return losses.LossFunctionWrapper(_by_shape("crossentropy"), name=spec)
+    found = losses.get(spec)
+    return found if isinstance(found, losses.Loss) else losses.LossFunctionWrapper(found, name=_name_of(spec))
+
+
+class _OutputLoss(NamedTuple):
+    """One term of the loss."""
+
+    output: int
+    loss: Any
+    weight: float | None
+    tracker: Any
+
+
+class _OutputMetric(NamedTuple):
+    """One metric of an output."""
+
+    output: int
+    metric: Any
+    weighted: bool
+
+
+def _count(n: int, word: str) -> str:
+    return f"{n} {word}{'s' if n != 1 else ''}"
 
 
 class CompiledObjectives:
     """Losses and metrics for the outputs of a model.
 
-    Built with the outputs' names, when they are known. State lives in the metrics, whose variables the traced step
-    updates.
+    Args:
+        loss, loss_weights, metrics, weighted_metrics: as compile() takes them.
+        names: the outputs' names, or None for each whose name is not known.
+
+    State lives in the metrics, whose variables the traced step updates.
     """
 
-    def __init__(self, loss: Any, loss_weights: Any, metric_specs: Any, weighted_specs: Any, names: list[str]) -> None:
+    def __init__(
+        self, loss: Any, loss_weights: Any, metric_specs: Any, weighted_specs: Any, names: list[str | None],
+    ) -> None:  # fmt: skip
         self.names = names
-        self.losses = [losses.get(spec) for spec in _per_output("loss", loss, names, False)]
-        weights = _per_output("loss_weights", loss_weights, names, False)
-        self.weights = [1.0 if w is None else w for w in weights]
-        single = len(names) == 1
-        self.loss_trackers = [
-            metrics.Mean(name=f"{name}_loss") if fn is not None and not single else None
-            for name, fn in zip(names, self.losses, strict=True)
+        self.losses = self._make_losses(loss, loss_weights)
+        self.metrics = [
+            *self._make_metrics("metrics", metric_specs, False),
+            *self._make_metrics("weighted_metrics", weighted_specs, True),
         ]
-        self.metrics: list[tuple[int, Any, bool]] = []  # output, metric, weighted
-        for weighted, specs in ((False, metric_specs), (True, weighted_specs)):
-            for i, spec in enumerate(_per_output("metrics", specs, names, True)):
-                for one in spec if isinstance(spec, (list, tuple)) else [spec]:
-                    metric = _metric(one)
-                    if metric is None:
-                        continue
-                    self.metrics.append((i, metric, weighted))
-        self.all_metrics = [t for t in self.loss_trackers if t is not None] + [m for _, m, _ in self.metrics]
+        trackers = [term.tracker for term in self.losses if term.tracker is not None]
+        self.all_metrics = [*dict.fromkeys(entry.metric for entry in self.metrics), *trackers]
 
-    def key(self, output: int, metric: Any) -> str:
-        """The metric's name in logs."""
-        return metric.name if len(self.names) == 1 else f"{self.names[output]}_{metric.name}"
+    # --- losses -----------------------------------------------------------------------------------------------------
+
+    def _make_losses(self, loss: Any, weights: Any) -> list[_OutputLoss]:
+        names = self.names
+        if weights is not None and not isinstance(weights, (list, tuple, dict, float, int)):
+            raise ValueError(
+                "loss_weights: expected a number (one output) or a list, tuple or dict (several); received "
+                f"{weights!r} of type {type(weights).__name__}"
+            )
+        if isinstance(loss, dict):
+            specs = self._by_name("loss", loss)
+            pairs = list(zip(range(len(names)), specs, strict=True))
+        elif isinstance(loss, (list, tuple)):
+            specs = flatten(loss)
+            if len(names) == 1:
+                pairs = [(0, spec) for spec in specs]
+            elif len(specs) != len(names):
+                raise ValueError(
+                    f"loss: expected one entry per output ({len(names)}); received {_count(len(specs), 'entrie')}"
+                )
+            else:
+                pairs = list(zip(range(len(names)), specs, strict=True))
+        else:
+            pairs = [(i, loss) for i in range(len(names))]
+        numbers = self._weights(weights, len(pairs))
+        terms = [(i, resolve_loss(spec), w) for (i, spec), w in zip(pairs, numbers, strict=True) if spec is not None]
+        several = len(terms) > 1
+        return [
+            _OutputLoss(i, fn, w, metrics.Mean(name=f"{names[i] or fn.name}_loss") if several else None)
+            for i, fn, w in terms
+        ]
+
+    def _weights(self, weights: Any, count: int) -> list[float | None]:
+        if weights is None:
+            return [None] * count
+        if isinstance(weights, dict):
+            return self._by_name("loss_weights", weights)
+        numbers = list(weights) if isinstance(weights, (list, tuple)) else [weights]
+        if len(numbers) != count:
+            raise ValueError(
+                f"`loss_weights` must match the number of losses, got {count} losses and {len(numbers)} weights."
+            )
+        return numbers
+
+    def _by_name(self, what: str, spec: dict[str, Any]) -> list[Any]:
+        known = [name for name in self.names if name is not None]
+        unknown = [key for key in spec if key not in known]
+        if unknown:
+            raise ValueError(
+                f"{what}: expected names of outputs ({', '.join(known)}); received {', '.join(map(str, unknown))}"
+            )
+        return [spec.get(name) for name in self.names]  # type: ignore[arg-type]
 
     def total_loss(self, ys: list[Any], predictions: list[Any], sample_weights: list[Any]) -> Any:
         """The weighted sum of the losses; None if there are none."""
         total: Any = None
-        for i, fn in enumerate(self.losses):
-            if fn is None:
-                continue
+        for i, fn, weight, tracker in self.losses:
             if ys[i] is None:
-                raise ValueError(f'loss of output "{self.names[i]}": expected targets; received y=None')
+                raise ValueError(f'loss of output "{self.names[i] or i}": expected targets; received y=None')
             value = fn(ys[i], predictions[i], sample_weights[i])
-            tracker = self.loss_trackers[i]
             if tracker is not None:
-                tracker.update_state(value, sample_weight=float(predictions[i].shape[0]))
-            value = ops.multiply(value, float(self.weights[i])) if self.weights[i] != 1.0 else value
+                tracker.update_state(value, sample_weight=float(flatten(predictions[i])[0].shape[0]))
+            if len(value.shape):
+                value = ops.mean(value)
+            if weight is not None:
+                value = ops.multiply(value, float(weight))
             total = value if total is None else ops.add(total, value)
         return total
 
+    # --- metrics ----------------------------------------------------------------------------------------------------
+
+    def _make_metrics(self, what: str, specs: Any, weighted: bool) -> list[_OutputMetric]:
+        if not specs:
+            return []
+        if not isinstance(specs, (list, tuple, dict)):
+            raise ValueError(
+                f"Expected `{what}` argument to be a list, tuple, or dict. Received instead: {what}={specs!r} of type "
+                f"{type(specs)}"
+            )
+        n = len(self.names)
+        if isinstance(specs, dict) and n == 1 and self.names[0] not in specs:
+            per_output: list[Any] = [flatten(specs)]
+        elif isinstance(specs, dict):
+            per_output = self._by_name(what, specs)
+        elif n == 1:
+            per_output = [flatten(specs)]
+        elif len(specs) == n:
+            per_output = list(specs)
+        elif any(isinstance(s, (list, tuple, dict)) for s in specs):
+            raise ValueError(f"{what}: expected one entry per output ({n}); received {len(specs)}")
+        else:  # Keras 2: a flat list is for every output
+            per_output = [list(specs)] * n
+        made = []
+        for i, spec in enumerate(per_output):
+            for one in flatten(spec):
+                metric = resolve_metric(one)
+                if metric is not None:
+                    made.append(_OutputMetric(i, metric, weighted))
+        return made
+
     def update(self, ys: list[Any], predictions: list[Any], sample_weights: list[Any]) -> None:
+        """The metrics from a batch; weighted ones with its weights."""
         for i, metric, weighted in self.metrics:
-            if ys[i] is not None:
-                metric.update_state(ys[i], predictions[i], sample_weights[i] if weighted else None)
+            if ys[i] is None:
+                continue
+            if weighted:
+                metric.update_state(ys[i], predictions[i], sample_weight=sample_weights[i])
+            else:
+                metric.update_state(ys[i], predictions[i])
+
+    def keys(self) -> list[str]:
+        """The metrics' names in logs, in order: of their outputs if there are several, numbered where they repeat."""
+        seen: dict[str, int] = {}
+
+        def numbered(name: str) -> str:
+            count = seen[name] = seen.get(name, 0) + 1
+            return name if count == 1 else f"{name}_{count - 1}"
+
+        result = []
+        for i, metric, weighted in self.metrics:
+            prefix = f"{self.names[i]}_" if len(self.names) > 1 and self.names[i] is not None else ""
+            name = prefix + metric.name
+            if weighted and name in seen:
+                name = f"{prefix}weighted_{metric.name}"
+            result.append(numbered(name))
+        return result
 
     def results(self) -> dict[str, Any]:
-        logs = {t.name: t.result() for t in self.loss_trackers if t is not None}
-        for i, metric, _ in self.metrics:
-            value = metric.result()
-            if isinstance(value, dict):
-                logs.update(value)
-            else:
-                logs[self.key(i, metric)] = value
+        """Metrics, then the losses of outputs, by name."""
+        logs: dict[str, Any] = {}
+        for key, entry in zip(self.keys(), self.metrics, strict=True):
+            value = entry.metric.result()
+            logs.update(value if isinstance(value, dict) else {key: value})
+        logs.update({term.tracker.name: term.tracker.result() for term in self.losses if term.tracker is not None})
         return logs
 
+    def targets(self, y: Any) -> list[Any]:
+        """One target per output; where some outputs have no loss, theirs may be missing."""
+        if y is None:
+            return [None] * len(self.names)
+        if isinstance(y, dict):
+            return self._by_name("y", y)
+        leaves = flatten(y)
+        with_loss = [term.output for term in self.losses]
+        if len(leaves) == len(with_loss) != len(self.names):
+            found = dict(zip(with_loss, leaves, strict=True))
+            return [found.get(i) for i in range(len(self.names))]
+        if len(leaves) != len(self.names):
+            raise ValueError(f"y: expected {len(self.names)} arrays, one per output; received {len(leaves)}")
+        return leaves
 
-def targets_for(y: Any, names: list[str], count: int, what: str) -> list[Any]:
-    """One target (or weight) per output."""
-    if y is None:
-        return [None] * count
-    if isinstance(y, dict):
-        unknown = [k for k in y if k not in names]
-        if unknown:
-            raise ValueError(f"{what}: expected names of outputs ({', '.join(names)}); received {', '.join(unknown)}")
-        return [y.get(name) for name in names]
-    leaves = flatten(y)
-    if len(leaves) == 1 and count > 1 and what == "sample_weight":
-        return leaves * count
-    if len(leaves) != count:
-        raise ValueError(f"{what}: expected {count} arrays, one per output; received {len(leaves)}")
-    return leaves
+    def weights(self, sample_weight: Any) -> list[Any]:
+        """One array of weights (or None) per output; a single one is for all."""
+        if sample_weight is None:
+            return [None] * len(self.names)
+        if isinstance(sample_weight, dict):
+            return self._by_name("sample_weight", sample_weight)
+        leaves = flatten(sample_weight)
+        if len(leaves) == 1:
+            return leaves * len(self.names)
+        if len(leaves) != len(self.names):
+            raise ValueError(
+                f"sample_weight: expected {len(self.names)} arrays, one per output; received {len(leaves)}"
+            )
+        return leaves

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import warnings
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -9,13 +11,13 @@ from berrante import ops
 from berrante.data import unpack
 from berrante.graph.tape import GradientTape, flatten
 from berrante.graph.variable import Variable
-from berrante.models.compiling import outputs_of, targets_for
+from berrante.models.compiling import CompiledObjectives, outputs_of
 
 Step = TypeVar("Step", bound=Callable[..., Any])
 
 
 def _batch_size(x: Any) -> int:
-    return int(flatten(x)[0].shape[0])
+    return int(next(leaf for leaf in flatten(x) if leaf is not None).shape[0])
 
 
 def tracked(step: Step) -> Step:
@@ -33,7 +35,7 @@ class Steps:
     _loss_tracker: Any
     _compile_arguments: Any
 
-    def _make_objectives(self, names: list[str]) -> None:
+    def _make_objectives(self, names: list[str | None]) -> None:
         raise NotImplementedError
 
     def _train_variables(self) -> list[Variable]:
@@ -46,38 +48,35 @@ class Steps:
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
     ) -> Any:
-        """The compiled losses and those that layers added."""
+        """The compiled losses and those that layers added. Overridable."""
         predictions, keys = outputs_of(y_pred)
-        self._objectives_for(predictions, keys)
-        names = self._objectives.names
         total = None
-        if self._compile_arguments["loss"] is not None:
-            ys = targets_for(y, names, len(predictions), "y")
-            ws = targets_for(sample_weight, names, len(predictions), "sample_weight")
-            total = self._objectives.total_loss(ys, predictions, ws)
+        if self._compile_arguments is not None and self._compile_arguments["loss"] is not None:
+            objectives = self._objectives_for(predictions, keys)
+            total = objectives.total_loss(objectives.targets(y), predictions, objectives.weights(sample_weight))
         for loss in self.losses:  # type: ignore[attr-defined]
-            loss = ops.sum(loss)
+            loss = ops.sum(ops.cast(loss, "float32"))
             total = loss if total is None else ops.add(total, loss)
-        if total is None:
-            raise ValueError(
-                f'[model "{self.name}"] there is no loss to minimise: compile with loss=... or use add_loss'
-            )
-        return total
+        return ops.zeros(()) if total is None else total
 
-    def _objectives_for(self, predictions: list[Any], keys: list[str] | None) -> None:
+    def _loss_of(self, x: Any, y: Any, y_pred: Any, sample_weight: Any, training: bool) -> Any:
+        """compute_loss, which subclasses may write without `training`."""
+        if "training" in inspect.signature(self.compute_loss).parameters:
+            return self.compute_loss(x, y, y_pred, sample_weight, training=training)
+        return self.compute_loss(x, y, y_pred, sample_weight)
+
+    def _objectives_for(self, predictions: list[Any], keys: list[str] | None) -> CompiledObjectives:
         if self._objectives is None or len(self._objectives.names) != len(predictions):
-            names = keys or [f"output_{i + 1}" if len(predictions) > 1 else "output" for i in range(len(predictions))]
-            self._make_objectives(names)
+            self._make_objectives(list(keys) if keys is not None else [None] * len(predictions))
+        return self._objectives
 
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
-        """Updates the compiled metrics; gives all results."""
+        """Updates the compiled metrics; gives all results. Overridable."""
         predictions, keys = outputs_of(y_pred)
-        self._objectives_for(predictions, keys)
-        names = self._objectives.names
-        self._objectives.update(
-            targets_for(y, names, len(predictions), "y"), predictions,
-            targets_for(sample_weight, names, len(predictions), "sample_weight"),
-        )  # fmt: skip
+        if self._compile_arguments is not None:
+            objectives = self._objectives_for(predictions, keys)
+            if objectives.metrics:
+                objectives.update(objectives.targets(y), predictions, objectives.weights(sample_weight))
         return self.get_metrics_result()
 
     def get_metrics_result(self) -> dict[str, Any]:
@@ -98,19 +97,21 @@ class Steps:
         x, y, sample_weight = unpack(data)
         with GradientTape() as tape:
             y_pred = self(x, training=True)  # type: ignore[operator]
-            loss = self.compute_loss(x, y, y_pred, sample_weight)
-        variables = self._train_variables()
+            loss = self._loss_of(x, y, y_pred, sample_weight, training=True)
         self._loss_tracker.update_state(loss, sample_weight=float(_batch_size(x)))
-        self.optimizer.apply(tape.gradient(loss, variables), variables)
+        variables = self._train_variables()
+        if variables:
+            self.optimizer.apply(tape.gradient(loss, variables), variables)
+        else:
+            warnings.warn(f'[model "{self.name}"] has no trainable weights: there is nothing to train', stacklevel=2)
         return self.compute_metrics(x, y, y_pred, sample_weight)
 
     def test_step(self, data: Any) -> dict[str, Any]:
         """Loss and metrics of (x, y, sample_weight). Overridable."""
         x, y, sample_weight = unpack(data)
         y_pred = self(x, training=False)  # type: ignore[operator]
-        if self._compile_arguments["loss"] is not None or self.losses:  # type: ignore[attr-defined]
-            loss = self.compute_loss(x, y, y_pred, sample_weight, training=False)
-            self._loss_tracker.update_state(loss, sample_weight=float(_batch_size(x)))
+        loss = self._loss_of(x, y, y_pred, sample_weight, training=False)
+        self._loss_tracker.update_state(loss, sample_weight=float(_batch_size(x)))
         return self.compute_metrics(x, y, y_pred, sample_weight)
 
     def predict_step(self, data: Any) -> Any:

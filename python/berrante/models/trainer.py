@@ -82,12 +82,12 @@ class Trainer(Steps):
         self._compiled_trainable = list(self.trainable_variables) if self.built else None  # type: ignore[attr-defined]
         names = self._known_output_names()
         if names is not None:
-            self._make_objectives(names)
+            self._make_objectives(list(names))
 
     def _known_output_names(self) -> list[str] | None:
         return None
 
-    def _make_objectives(self, names: list[str]) -> None:
+    def _make_objectives(self, names: list[str | None]) -> None:
         a = self._compile_arguments
         self._objectives = CompiledObjectives(a["loss"], a["loss_weights"], a["metrics"], a["weighted_metrics"], names)
 
@@ -199,7 +199,8 @@ class Trainer(Steps):
             raise ValueError("x: expected at least one sample; received an empty array")
         y = data.data[1]
         if self._objectives is not None and isinstance(y, np.ndarray) and len(self._objectives.names) == 1:
-            fn = self._objectives.losses[0]
+            terms = self._objectives.losses
+            fn = terms[0].loss if terms else None
             name = getattr(getattr(fn, "fn", None), "__name__", "")
             shape = self._output_shape()
             if name == "sparse_categorical_crossentropy" and shape and shape[-1] and y.size:

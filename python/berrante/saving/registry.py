@@ -253,9 +253,8 @@ def _function(name: Any, registered: Any) -> Any:
             return activations._BY_NAME[name]
         if name in losses.FUNCTIONS:
             return losses.FUNCTIONS[name]
-        known = {f: getattr(metrics, f) for f in metrics._CLASS_OF if hasattr(metrics, f)}
-        if name in known:
-            return known[name]
+        if name in metrics.FUNCTIONS:
+            return metrics.FUNCTIONS[name]
     raise ValueError(f"unknown function {name!r}: register it with @register_keras_serializable or pass custom_objects")
 
 
