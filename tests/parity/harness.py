@@ -24,6 +24,8 @@ Draw = Callable[[np.random.Generator], "Case"]
 
 FAMILIES = {
     "layers": "parity.layer_cases",
+    "losses": "parity.loss_cases",
+    "metrics": "parity.metric_cases",
 }
 
 

@@ -73,6 +73,10 @@ class Peer:
                 result[f"state{i} {w.name}"] = np.asarray(self.k.ops.convert_to_numpy(w))
         return result
 
+    def update(self, metric: Any, y: np.ndarray, p: np.ndarray, weights: np.ndarray | None) -> None:
+        """A metric's state from a batch."""
+        metric.update_state(y, self.k.ops.convert_to_tensor(p), sample_weight=weights)
+
     def set_weights(self, layer: Any, seed: int) -> None:
         for i, w in enumerate(w for w in layer.weights if "seed" not in w.path):
             w.assign(draw_weight(w.name, tuple(w.shape), i, seed))
@@ -158,6 +162,21 @@ class OurPeer(Peer):
         for traced, at_once in zip(outputs, eager, strict=True):
             np.testing.assert_allclose(traced, at_once, rtol=1e-5, atol=1e-5, err_msg="eager and traced differ")
         return {**_named("y", outputs), **_named("dx", grads)}
+
+    def update(self, metric: Any, y: np.ndarray, p: np.ndarray, weights: np.ndarray | None) -> None:
+        """At once, and traced into a program, which must do the same."""
+        from berrante.graph.op import as_tensor
+        from berrante.graph.program import Program
+
+        before = [v.numpy() for v in metric.variables]
+        metric.update_state(y, self.k.ops.convert_to_tensor(p), sample_weight=weights)
+        at_once = [v.numpy() for v in metric.variables]
+        for i, v in enumerate(metric.variables):  # some are made by the first batch
+            v.assign(before[i] if i < len(before) else np.zeros(v.shape, v.dtype))
+        arrays = [as_tensor(a) for a in (y, p, weights) if a is not None]
+        Program(lambda *xs: metric.update_state(*xs), [a.spec for a in arrays])(*(a.numpy() for a in arrays))
+        for v, value in zip(metric.variables, at_once, strict=True):
+            np.testing.assert_allclose(v.numpy(), value, rtol=1e-5, atol=1e-6, err_msg="eager and traced differ")
 
     def _layer(self, layer: Any, arrays: Any, training: bool, gradient: bool, nested: bool) -> dict[str, Any]:
         def body(*xs: Any) -> Any:

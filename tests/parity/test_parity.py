@@ -8,7 +8,7 @@ import pytest
 
 from parity import harness
 
-COUNTS = {"layers": 16}
+COUNTS = {"layers": 16, "losses": 21, "metrics": 21}
 
 
 @pytest.fixture(scope="module")
