@@ -58,7 +58,7 @@ def sparse_categorical_crossentropy(
         return ops.sparse_categorical_crossentropy(labels, y_pred, from_logits, axis)
     valid = ops.not_equal(labels, ignore_class)
     y_pred = ops.where(ops.expand_dims(valid, axis), y_pred, 0.0)
-    loss = ops.sparse_categorical_crossentropy(ops.where(valid, labels, 0), y_pred, from_logits, axis)
+    loss: Any = ops.sparse_categorical_crossentropy(ops.where(valid, labels, 0), y_pred, from_logits, axis)
     loss = ops.where(valid, loss, 0.0)
     loss._keras_mask = valid
     return loss

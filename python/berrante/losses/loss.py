@@ -7,13 +7,9 @@ from typing import Any
 
 from berrante import ops
 from berrante.graph.tape import map_structure
+from berrante.layers.masking import get_mask
 
 REDUCTIONS = ("sum_over_batch_size", "sum", "mean", "mean_with_sample_weight", "none", None)
-
-
-def get_mask(x: Any) -> Any:
-    """The mask that travels with a tensor, or None."""
-    return getattr(x, "_keras_mask", None)
 
 
 def same_rank(a: Any, b: Any) -> tuple[Any, Any]:

@@ -46,7 +46,7 @@ def sparse_top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5, from
     """Whether the integer label is among the k largest predictions (or the first k ids, if those are given sorted)."""
     y_true, y_pred = ops.cast(y_true, "int32"), ops.convert_to_tensor(y_pred)
     labels = ops.reshape(y_true, (-1,))
-    rows = ops.reshape(y_pred, (-1, y_pred.shape[-1]))
+    rows: Any = ops.reshape(y_pred, (-1, y_pred.shape[-1]))
     if from_sorted_ids:
         found = ops.any(ops.equal(ops.expand_dims(labels, 1), ops.cast(rows[:, :k], "int32")), axis=1)
     else:

@@ -77,20 +77,21 @@ def count_confusions(
     true = ops.cast(ops.not_equal(y_true, 0.0), "float32")
     right, wrong = ops.multiply(true, weights), ops.multiply(ops.subtract(1.0, true), weights)
     values = np.asarray(thresholds, np.float64)
-    if by_label:
-        positive = _is_positive(y_pred, values)
-        tp, fp = (ops.sum(ops.multiply(positive, ops.expand_dims(w, 0)), axis=1) for w in (right, wrong))
-        all_true, all_false = (ops.sum(w, axis=0, keepdims=True) for w in (right, wrong))
-    else:
-        positive = _is_positive(ops.reshape(y_pred, (-1,)), values)
-        tp, fp = (ops.reshape(ops.matmul(positive, ops.reshape(w, (-1, 1))), (len(values),)) for w in (right, wrong))
-        all_true, all_false = ops.sum(right), ops.sum(wrong)
-    counts = {
-        "true_positives": tp, "false_positives": fp,
-        "true_negatives": ops.subtract(all_false, fp), "false_negatives": ops.subtract(all_true, tp),
+    positive = _is_positive(y_pred if by_label else ops.reshape(y_pred, (-1,)), values)
+    negative = ops.subtract(1.0, positive)
+
+    def total(side: Any, w: Any) -> Any:
+        if by_label:
+            return ops.sum(ops.multiply(side, ops.expand_dims(w, 0)), axis=1)
+        return ops.reshape(ops.matmul(side, ops.reshape(w, (-1, 1))), (len(values),))
+
+    # Negatives are counted, not what is left of the total: a count of none is exactly 0.
+    sides = {
+        "true_positives": (positive, right), "false_positives": (positive, wrong),
+        "true_negatives": (negative, wrong), "false_negatives": (negative, right),
     }  # fmt: skip
     for name, variable in variables.items():
-        add_to(variable, counts[name])
+        add_to(variable, total(*sides[name]))
 
 
 class _Counting(Metric):

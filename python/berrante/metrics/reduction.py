@@ -9,7 +9,8 @@ import numpy as np
 
 from berrante import ops
 from berrante.graph import trace
-from berrante.losses.loss import get_mask, mask_weights, same_rank
+from berrante.layers.masking import get_mask
+from berrante.losses.loss import mask_weights, same_rank
 from berrante.metrics.metric import Metric, add_to, divide_no_nan
 
 
