@@ -93,9 +93,7 @@ BERRANTE_INLINE vf log1p(vf x) {
   return select((d == splat(0.0f)) | (x == splat(kInfinity)) | (x == splat(0.0f)), x, y);
 }
 
-BERRANTE_INLINE vf softplus(vf x) {
-  return select(x != x, x, max(x, splat(0.0f)) + log1p(exp(-absolute(x))));
-}
+BERRANTE_INLINE vf softplus(vf x) { return select(x != x, x, max(x, splat(0.0f)) + log1p(exp(-absolute(x)))); }
 
 }  // namespace BERRANTE_ISA
 }  // namespace berrante
