@@ -191,3 +191,12 @@ def test_wrong_assignments_are_refused() -> None:
         w.assign(np.zeros(3))
     with pytest.raises(ValueError, match=r'"w": expected a value of shape'):
         Program(lambda x: w.assign(x) and None, [TensorSpec((3,))])
+
+
+def test_two_tapes_share_a_variable() -> None:
+    v = Variable(np.float32(3.0))
+    with GradientTape() as a, GradientTape() as b:
+        y = v.value * v.value
+        z = v.value * 2.0
+    assert float(a.gradient(y, v)) == 6.0
+    assert float(b.gradient(z, v)) == 2.0

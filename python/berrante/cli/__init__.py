@@ -1,4 +1,4 @@
-"""The command `berrante`: demo, info, summary."""
+"""The command `berrante`: demo, info, run, summary."""
 
 from __future__ import annotations
 
@@ -17,6 +17,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     demo.add_argument("--out", default="berrante-demo", help="folder for the results")
     demo.add_argument("--seed", type=int, default=0)
     commands.add_parser("info", help="this machine, as berrante sees it")
+    run = commands.add_parser("run", help="run a script or notebook written for Keras, unchanged")
+    run.add_argument(
+        "--keras", type=int, choices=(2, 3), help="whose habits to take (default: by what the script uses)"
+    )
+    run.add_argument("script", help="a Python file or a Jupyter notebook")
+    run.add_argument("args", nargs=argparse.REMAINDER, help="the script's own arguments")
     summary = commands.add_parser("summary", help="the layers of a saved model")
     summary.add_argument("file")
     args = parser.parse_args(arguments)
@@ -29,6 +35,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         print_info()
         return 0
+    if args.command == "run":
+        from berrante.cli.run import run_script
+
+        return run_script(args.script, args.args, args.keras)
     from berrante.models import load_model
 
     load_model(args.file, compile=False).summary()

@@ -8,7 +8,9 @@ with different stand-ins for the unknown extents: whatever differs between the t
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from berrante.graph.tape import flatten, map_structure
@@ -125,6 +127,51 @@ def infer_outputs(function: Callable[..., Any], args: Any, kwargs: dict[str, Any
     return map_structure(lambda _: next(outputs), runs[0])
 
 
+_bound = threading.local()
+
+
+@contextmanager
+def bound(values: dict[int, Any]) -> Iterator[None]:
+    """Inside, operations on placeholders whose values are known (by id) compute with those values.
+
+    This is what lets a loss function use tensors of the model that it closed over.
+    """
+    outer = getattr(_bound, "values", None)
+    _bound.values = values
+    try:
+        yield
+    finally:
+        _bound.values = outer
+
+
+def value_of(x: KerasTensor, known: dict[int, Any]) -> Any:
+    """The placeholder's value, computed from known ones as far as needed; the placeholder itself if that fails."""
+    if id(x) in known:
+        return known[id(x)]
+    node = x.node
+    if node is None or not node.inputs:
+        return x
+    inputs = {id(t): value_of(t, known) for t in node.inputs}
+    if any(isinstance(v, KerasTensor) for v in inputs.values()):
+        return x
+
+    def fill(a: Any) -> Any:
+        return inputs[id(a)] if isinstance(a, KerasTensor) else a
+
+    outputs = flatten(node.operation(*map_structure(fill, node.args), **map_structure(fill, node.kwargs)))
+    known.update({id(t): v for t, v in zip(node.outputs, outputs, strict=True)})
+    return known[id(x)]
+
+
 def record(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Records a call of a `berrante.ops` function on KerasTensors."""
+    """Records a call of a `berrante.ops` function on KerasTensors; runs it where their values are bound."""
+    values = getattr(_bound, "values", None)
+    if values is not None:
+
+        def fill(x: Any) -> Any:
+            return value_of(x, values) if isinstance(x, KerasTensor) else x
+
+        args, kwargs = map_structure(fill, args), map_structure(fill, kwargs)
+        if not has_keras_tensor(args, kwargs):
+            return function(*args, **kwargs)
     return FunctionalNode(OpCall(function), args, kwargs, infer_outputs(function, args, kwargs)).structure

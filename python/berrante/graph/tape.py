@@ -80,6 +80,12 @@ class GradientTape:
         if graph is self._graph:
             self._leaves.setdefault(variable, value)
 
+    def adopt(self, variable: Variable, leaf: Tensor) -> None:
+        """Takes another tape's tensor for a variable that this tape watches too and has not read yet."""
+        if variable not in self._leaves and self._accessed and variable.trainable:
+            self._leaves[variable] = leaf
+            self._watched.add(leaf)
+
     def leaf(self, variable: Variable) -> Tensor | None:
         """The tensor that stands for a variable inside this tape, if it watches it."""
         if variable in self._leaves:

@@ -117,6 +117,8 @@ def read(variable: Variable) -> Tensor:
     for tape in state.tapes:
         leaf = tape.leaf(variable)
         if leaf is not None:
+            for other in state.tapes:  # several tapes at once: one tensor stands for the variable in all of them
+                other.adopt(variable, leaf)
             return leaf
     return Tensor(variable.spec, value=variable.array)
 

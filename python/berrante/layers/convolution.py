@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from berrante import constraints, initializers, ops, regularizers
+from berrante import config, constraints, initializers, ops, regularizers
 from berrante.layers.core import WeightedLayer
 from berrante.layers.spec import InputSpec
 from berrante.ops.conv import pair
 
 
 def image_data_format(value: str | None) -> str:
-    """channels_last unless channels_first is asked for."""
-    value = "channels_last" if value is None else value.lower()
+    """The layout asked for; without one that of `berrante.config`, channels_last unless set."""
+    value = config.image_data_format() if value is None else value.lower()
     if value not in ("channels_last", "channels_first"):
         raise ValueError(f"expected data_format channels_last or channels_first; received {value!r}")
     return value

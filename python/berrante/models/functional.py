@@ -70,6 +70,10 @@ class FunctionGraph:
 
     def run(self, values: list[Any], training: Any) -> Any:
         """The outputs for input tensors."""
+        return self.run_known(values, training)[0]
+
+    def run_known(self, values: list[Any], training: Any) -> tuple[Any, dict[int, Any]]:
+        """The outputs for input tensors, and the values of all placeholders on the way by their id."""
         known: dict[int, Any] = {id(t): v for t, v in zip(self.inputs, values, strict=True)}
 
         def fill(x: Any) -> Any:
@@ -84,4 +88,4 @@ class FunctionGraph:
                 kwargs = {**kwargs, "training": training}
             for tensor, value in zip(node.outputs, flatten(operation(*args, **kwargs)), strict=True):
                 known[id(tensor)] = value
-        return map_structure(lambda t: known[id(t)], self.outputs_structure)
+        return map_structure(lambda t: known[id(t)], self.outputs_structure), known

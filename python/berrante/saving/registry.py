@@ -63,6 +63,14 @@ def custom_object_scope(custom_objects: dict[str, Any]) -> Iterator[None]:
 
 CustomObjectScope = custom_object_scope
 _builtin_cache: dict[str, dict[str, Any]] = {}
+# Classes that stand in for the built-in ones of the same name, by family: those of Keras 2 under `berrante run --keras 2`.
+_dialect: dict[str, dict[str, Any]] = {}
+
+
+def set_dialect(classes: dict[str, dict[str, Any]]) -> None:
+    """From now on configs make these classes (family -> name -> class) where they name the built-in ones."""
+    _dialect.clear()
+    _dialect.update(classes)
 
 
 def _builtins() -> dict[str, dict[str, Any]]:
@@ -86,7 +94,7 @@ def _builtins() -> dict[str, dict[str, Any]]:
 
 
 def _family_of(cls: type) -> tuple[str, str] | None:
-    for family, table in _builtins().items():
+    for family, table in [*_dialect.items(), *_builtins().items()]:
         for name, known in table.items():
             if known is cls:
                 return family, "Functional" if name == "Model" else name
@@ -172,6 +180,8 @@ def _lookup(class_name: str, registered: Any, module: Any) -> Any:
     families = _builtins()
     order = [f for f in families if isinstance(module, str) and f in module.split(".")] + list(families)
     for family in order:
+        if class_name in _dialect.get(family, ()):
+            return _dialect[family][class_name]
         if class_name in families[family]:
             return families[family][class_name]
     return None

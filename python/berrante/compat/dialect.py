@@ -1,0 +1,75 @@
+"""What changes for the whole process when the names keras and tensorflow are taken, and back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from berrante.graph.keras_tensor import KerasTensor
+from berrante.graph.tensor import Tensor
+from berrante.graph.variable import Variable
+
+
+class StaticShape(tuple):  # type: ignore[type-arg]
+    """A shape as TensorFlow 1 gave it."""
+
+    def as_list(self) -> list[int | None]:
+        """The extents, None for unknown ones."""
+        return list(self)
+
+    @property
+    def ndims(self) -> int:
+        return len(self)
+
+
+def _history(x: KerasTensor) -> Any:
+    if x.node is None:
+        return None
+    nodes = getattr(x.node.operation, "_nodes", [x.node])
+    return x.node.operation, next((i for i, n in enumerate(nodes) if n is x.node), 0), x.index
+
+
+def _uses_learning_phase(x: KerasTensor) -> bool:
+    """Whether training changes the value: a layer on the way takes the training flag."""
+    seen: set[int] = set()
+    waiting = [x]
+    while waiting:
+        node = waiting.pop().node
+        if node is None or id(node) in seen:
+            continue
+        seen.add(id(node))
+        operation: Any = node.operation
+        if getattr(operation, "_depends_on_training", lambda: False)():
+            return True
+        waiting.extend(node.inputs)
+    return False
+
+
+_PLACEHOLDER: dict[str, Any] = {
+    "_keras_shape": property(lambda x: tuple(x.shape)),
+    "_keras_history": property(_history),
+    "_uses_learning_phase": property(_uses_learning_phase),
+    "get_shape": lambda x: StaticShape(x.shape),
+    "op": property(lambda x: x.node.operation if x.node is not None else x),
+}
+_VALUE: dict[str, Any] = {"get_shape": lambda x: StaticShape(x.shape)}
+
+
+def take(version: int, tensorflow: bool = False) -> None:
+    """Sets up version 2 (or tf.keras 2), or (3) berrante as it is."""
+    from berrante.saving.registry import set_dialect
+
+    if version == 2:
+        from berrante.compat.differences import TF_KERAS_RATES
+        from berrante.compat.keras2 import dialect_classes, optimizers
+
+        optimizers.use_rates(TF_KERAS_RATES if tensorflow else {})
+        set_dialect(dialect_classes())
+        for cls, names in ((KerasTensor, _PLACEHOLDER), (Tensor, _VALUE), (Variable, _VALUE)):
+            for name, value in names.items():
+                setattr(cls, name, value)
+        return
+    set_dialect({})
+    for cls, names in ((KerasTensor, _PLACEHOLDER), (Tensor, _VALUE), (Variable, _VALUE)):
+        for name in names:
+            if name in cls.__dict__:
+                delattr(cls, name)

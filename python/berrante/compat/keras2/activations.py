@@ -1,0 +1,36 @@
+"""Activations that were others in Keras 2."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from berrante import activations, ops
+
+
+def hard_sigmoid(x: Any) -> Any:
+    """clip(0.2 x + 0.5, 0, 1)."""
+    return ops.clip(ops.add(ops.multiply(x, 0.2), 0.5), 0.0, 1.0)
+
+
+def of_keras2(argument: Any) -> Any:
+    """hard_sigmoid, by name or as Keras 3's function, as Keras 2's; anything else as it is."""
+    if isinstance(argument, str) and argument == "hard_sigmoid":
+        return hard_sigmoid
+    return hard_sigmoid if argument is ops.hard_sigmoid else argument
+
+
+def get(identifier: Any) -> Any:
+    """An activation from a name, a config or a callable."""
+    return of_keras2(activations.get(of_keras2(identifier)))
+
+
+def relu(x: Any, alpha: float = 0.0, max_value: float | None = None, threshold: float = 0.0) -> Any:
+    """x above the threshold, else alpha * (x - threshold); at most max_value."""
+    return activations.relu(x, alpha, max_value, threshold)
+
+
+def softmax(x: Any, axis: int = -1) -> Any:
+    """exp(x) normalised along an axis; ValueError for vectors."""
+    if len(x.shape) < 2:
+        raise ValueError(f"Cannot apply softmax to a tensor that is 1D; received shape {tuple(x.shape)}")
+    return ops.softmax(x, axis)

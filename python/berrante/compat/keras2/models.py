@@ -1,0 +1,133 @@
+"""keras.models of Keras 2: Model, Sequential and what makes models of files and configs."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from berrante import models as core
+from berrante.compat.backend.state import get_uid
+from berrante.compat.keras2.layers import Input, InputLayer, Layer
+from berrante.compat.keras2.training import Training
+from berrante.models import load_model, save_model
+
+
+class Model(Training, core.Model):  # type: ignore[misc]
+    """Layers between inputs and outputs, trained as in Keras 2."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        if kwargs.get("name") is None and len(args) < 3:
+            prefix = "model" if type(self) in (Model, Sequential) else type(self).__name__.lower()
+            if not isinstance(self, Sequential):
+                kwargs["name"] = f"{prefix}_{get_uid(prefix)}"
+        super().__init__(*args, **kwargs)
+
+    @property
+    def input(self) -> Any:
+        return core.Model.input.fget(self)  # type: ignore[attr-defined]
+
+    @property
+    def output(self) -> Any:
+        return core.Model.output.fget(self)  # type: ignore[attr-defined]
+
+    @property
+    def input_shape(self) -> Any:
+        return core.Model.input_shape.fget(self)  # type: ignore[attr-defined]
+
+    @property
+    def output_shape(self) -> Any:
+        return core.Model.output_shape.fget(self)  # type: ignore[attr-defined]
+
+    def get_config(self) -> dict[str, Any]:
+        return core.Model.get_config(self)
+
+    def to_yaml(self, **kwargs: Any) -> str:
+        """The architecture as YAML; needs PyYAML."""
+        return str(_yaml().safe_dump(json.loads(self.to_json()), **kwargs))
+
+    @property
+    def state_updates(self) -> list[Any]:
+        return []
+
+    @property
+    def uses_learning_phase(self) -> bool:
+        return any(layer._depends_on_training() for layer in self.layers if hasattr(layer, "_depends_on_training"))
+
+    def _depends_on_training(self) -> bool:
+        return self.uses_learning_phase
+
+
+class Sequential(Model, core.Sequential):  # type: ignore[misc]
+    """A stack of layers."""
+
+    def __init__(self, layers: Any = None, name: str | None = None) -> None:
+        core.Sequential.__init__(self, None, name=name or f"sequential_{get_uid('sequential')}")
+        for layer in layers or []:
+            self.add(layer)
+
+    @property
+    def layers(self) -> list[Any]:
+        return core.Sequential.layers.fget(self)  # type: ignore[attr-defined,no-any-return]
+
+    def call(self, inputs: Any, training: Any = None, mask: Any = None) -> Any:
+        if not self.layers:
+            raise ValueError("has no layers: add() some first")
+        if self._graph is None:
+            self.build(tuple(inputs.shape))
+        return Training.call(self, inputs, training)
+
+    def get_config(self) -> dict[str, Any]:
+        return core.Sequential.get_config(self)
+
+    def pop(self, rebuild: bool = True) -> Any:
+        """Removes the last layer."""
+        if not self.layers:
+            raise TypeError("There are no layers in the model.")
+        return core.Sequential.pop(self, rebuild)
+
+    def add(self, layer: Any, rebuild: bool = True) -> None:
+        """Puts a layer on top."""
+        if not isinstance(layer, core.Model.__mro__[-2]) and not hasattr(layer, "call"):
+            raise TypeError(f"The added layer must be an instance of class Layer. Found: {layer!r}")
+        core.Sequential.add(self, layer, rebuild)
+
+
+def _yaml() -> Any:
+    try:
+        import yaml
+    except ImportError:
+        raise ImportError("to_yaml and model_from_yaml need the package PyYAML: pip install pyyaml") from None
+    return yaml
+
+
+def model_from_yaml(yaml_string: str, custom_objects: Any = None) -> Any:
+    """The model of to_yaml(), with new weights; only plain YAML is read, never objects."""
+    return model_from_config(_yaml().safe_load(yaml_string), custom_objects)
+
+
+def model_from_json(json_string: str, custom_objects: Any = None) -> Any:
+    """The model of to_json(), with new weights."""
+    return core.model_from_json(json_string, custom_objects)
+
+
+def model_from_config(config: Any, custom_objects: Any = None) -> Any:
+    """The model of {class_name, config}."""
+    if not isinstance(config, dict):
+        raise TypeError(
+            "`model_from_config` expects a dictionary, not a list. Maybe you meant to use "
+            "`Sequential.from_config(config)`?"
+        )
+    from berrante.saving.registry import deserialize_keras_object
+
+    return deserialize_keras_object(config, custom_objects)
+
+
+def clone_model(model: Any, input_tensors: Any = None, clone_function: Any = None) -> Any:
+    """The same architecture with new weights."""
+    return core.clone_model(model, input_tensors, clone_function)
+
+
+__all__ = [
+    "Input", "InputLayer", "Layer", "Model", "Sequential", "clone_model", "load_model", "model_from_config",
+    "model_from_json", "model_from_yaml", "save_model",
+]  # fmt: skip

@@ -1,0 +1,43 @@
+"""Settings that Keras keeps per process (keras.config): the float type, the fuzz factor, the layout of images."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_values: dict[str, Any] = {"floatx": "float32", "epsilon": 1e-7, "image_data_format": "channels_last"}
+_FLOATS = ("float16", "float32", "float64", "bfloat16")
+_FORMATS = ("channels_last", "channels_first")
+
+
+def floatx() -> str:
+    """The default float type's name. Whatever it says, berrante computes in float32."""
+    return str(_values["floatx"])
+
+
+def set_floatx(value: str) -> None:
+    """Sets the name that floatx() gives."""
+    if value not in _FLOATS:
+        raise ValueError(f"set_floatx: expected {', '.join(_FLOATS)}; received {value!r}")
+    _values["floatx"] = str(value)
+
+
+def epsilon() -> float:
+    """The fuzz factor, 1e-7 unless set."""
+    return float(_values["epsilon"])
+
+
+def set_epsilon(value: float) -> None:
+    """Sets the number that epsilon() gives."""
+    _values["epsilon"] = float(value)
+
+
+def image_data_format() -> str:
+    """channels_last or channels_first: what layers take whose data_format is None."""
+    return str(_values["image_data_format"])
+
+
+def set_image_data_format(data_format: str) -> None:
+    """Sets the layout for layers made from now on without a data_format of their own."""
+    if data_format not in _FORMATS:
+        raise ValueError(f"set_image_data_format: expected {' or '.join(_FORMATS)}; received {data_format!r}")
+    _values["image_data_format"] = str(data_format)

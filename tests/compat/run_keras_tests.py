@@ -1,0 +1,135 @@
+"""Runs Keras' own unit tests, from a checkout of its sources, against berrante under the name keras, and counts.
+
+    python tests/compat/run_keras_tests.py --source KERAS_2.2.4 --keras 2 [FILES...] [--failures N]
+    python tests/compat/run_keras_tests.py --source KERAS_3.15 --keras 3 [FILES...]
+
+Each file runs in a process of its own, with a time limit. Only the tests come from the checkout (and the helpers that
+they import from keras.utils.test_utils or keras.src.testing); `keras` itself is berrante. Nothing of it is kept here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+FILES_2 = [
+    "activations_test.py", "constraints_test.py", "initializers_test.py", "losses_test.py", "metrics_test.py",
+    "optimizers_test.py", "regularizers_test.py", "test_callbacks.py", "test_sequential_model.py",
+    "engine/test_topology.py", "engine/test_training.py", "layers/advanced_activations_test.py",
+    "layers/convolutional_test.py", "layers/core_test.py", "layers/embeddings_test.py", "layers/local_test.py",
+    "layers/merge_test.py", "layers/noise_test.py", "layers/normalization_test.py", "layers/wrappers_test.py",
+    "utils/conv_utils_test.py", "utils/generic_utils_test.py", "utils/io_utils_test.py", "utils/layer_utils_test.py",
+    "utils/np_utils_test.py", "utils/data_utils_test.py", "legacy/interface_test.py", "wrappers/scikit_learn_test.py",
+    "../test_model_saving.py", "../test_model_pickling.py", "../test_loss_masking.py", "../test_loss_weighting.py",
+    "../test_dynamic_trainability.py", "../integration_tests/test_image_data_tasks.py",
+    "../integration_tests/test_vector_data_tasks.py",
+]  # fmt: skip
+FOLDERS_3 = ["layers", "losses", "metrics", "optimizers", "callbacks", "models", "saving", "activations", "initializers",
+             "regularizers", "constraints", "trainers"]  # fmt: skip
+
+# What the child process runs: the names are taken before pytest collects anything.
+CHILD = """
+import importlib.util, sys
+from pathlib import Path
+source, version, report, files = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3], sys.argv[4:]
+import matplotlib; matplotlib.use("Agg")
+from berrante.compat import install_as_keras
+install_as_keras(version)
+import keras
+def take(name, path):
+    spec = importlib.util.spec_from_file_location(name, path, submodule_search_locations=[str(path.parent)]
+                                                  if path.name == "__init__.py" else None)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+if version == 2:
+    take("keras.utils.test_utils", source / "keras/utils/test_utils.py")
+    keras.utils.test_utils = sys.modules["keras.utils.test_utils"]
+else:
+    take("keras.src.testing.test_utils", source / "keras/src/testing/test_utils.py")
+    take("keras.src.testing.test_case", source / "keras/src/testing/test_case.py")
+    take("keras.src.testing", source / "keras/src/testing/__init__.py")
+import pytest
+class Report:
+    def __init__(self):
+        self.lines = []
+    def pytest_collectreport(self, report):
+        if report.failed:
+            self.lines.append(("error", report.nodeid, str(report.longrepr)[-3000:]))
+    def pytest_runtest_logreport(self, report):
+        if report.when == "call" or report.outcome == "failed" or (report.when == "setup" and report.skipped):
+            self.lines.append((report.outcome, report.nodeid, str(report.longrepr)[-3000:] if report.failed else ""))
+plugin = Report()
+pytest.main(["-q", "-p", "no:cacheprovider", "--import-mode=importlib", "--noconftest", "-c", "/dev/null",
+             "--rootdir", str(source), *files], plugins=[plugin])
+import json
+Path(report).write_text(json.dumps(plugin.lines))
+"""
+
+
+def reason_of(text: str) -> str:
+    """The last line that tells what went wrong, without what differs from test to test."""
+    lines = [line[2:] if line.startswith("E ") else line for line in text.splitlines() if line.startswith("E ")]
+    line = (lines or text.splitlines() or [""])[0].strip()
+    return re.sub(r"0x[0-9a-f]+|\d+", "N", line)[:150]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--source", type=Path, required=True, help="a checkout of Keras")
+    parser.add_argument("--keras", type=int, choices=(2, 3), required=True)
+    parser.add_argument("--failures", type=int, default=0, help="how many failing tests to print in full")
+    parser.add_argument("--reasons", type=int, default=20, help="how many reasons of failure to print")
+    parser.add_argument("--timeout", type=int, default=200, help="seconds for one file")
+    parser.add_argument("files", nargs="*")
+    args = parser.parse_args()
+    source = args.source.resolve()
+    if args.keras == 2:
+        root = source / "tests" / "keras"
+        files = [root / f for f in args.files or FILES_2]
+    else:
+        root = source / "keras" / "src"
+        files = [root / f for f in args.files] or [p for f in FOLDERS_3 for p in sorted((root / f).rglob("*_test.py"))]
+    totals: Counter[str] = Counter()
+    reasons: Counter[str] = Counter()
+    failed: list[tuple[str, str]] = []
+    for file in files:
+        with tempfile.TemporaryDirectory() as folder:
+            report = Path(folder) / "report.json"
+            command = [sys.executable, "-c", CHILD, str(source), str(args.keras), str(report), str(file)]
+            environment = {**os.environ, "KERAS_HOME": os.environ.get("KERAS_HOME", str(Path.home() / ".keras"))}
+            try:
+                done = subprocess.run(
+                    command, cwd=folder, env=environment, timeout=args.timeout, capture_output=True, text=True
+                )
+                said = done.stdout[-1500:] + done.stderr[-1500:]
+            except subprocess.TimeoutExpired:
+                said = f"took more than {args.timeout} s"
+            lines = json.loads(report.read_text()) if report.exists() else [("error", str(file), said)]
+        counts = Counter(outcome for outcome, _, _ in lines)
+        totals.update(counts)
+        print(f"{file.relative_to(source) if file.is_relative_to(source) else file}: {dict(counts)}", flush=True)
+        for outcome, name, text in lines:
+            if outcome in ("failed", "error"):
+                reasons[reason_of(text)] += 1
+                failed.append((name, text))
+    ran = totals["passed"] + totals["failed"] + totals["error"]
+    print(
+        f"\n{totals['passed']} of {ran} pass ({100 * totals['passed'] / max(ran, 1):.1f}%), {totals['skipped']} skipped"
+    )
+    for reason, n in reasons.most_common(args.reasons):
+        print(f"{n:5d}  {reason}")
+    for name, text in failed[: args.failures]:
+        print("=" * 100, f"\n{name}\n{text}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
