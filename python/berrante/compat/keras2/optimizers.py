@@ -46,8 +46,7 @@ class Optimizer(core.Optimizer):
         unknown = [k for k in kwargs if k not in known]
         if unknown:
             raise TypeError(f"Unexpected keyword argument passed to optimizer: {unknown[0]}")
-        own = {k: v for k, v in _rates.items() if k == _core_name(type(self))}
-        values = {**table, **({"lr": v for v in own.values()}), **given, **kwargs}
+        values = {**table, "lr": _rates.get(_core_name(type(self)), table["lr"]), **given, **kwargs}
         rate = values.pop("learning_rate", None)
         lr = values.pop("lr")
         decay, schedule_decay = values.pop("decay", 0.0), values.pop("schedule_decay", None)
