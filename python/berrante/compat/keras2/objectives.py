@@ -8,7 +8,7 @@ from typing import Any
 from berrante import losses as core_losses
 from berrante.compat.differences import LOG_ALIASES
 from berrante.compat.keras2 import losses, metrics
-from berrante.models.compiling import CompiledObjectives, _per_output
+from berrante.models.compiling import CompiledObjectives, _OutputMetric
 
 
 class Logs(dict[str, Any]):
@@ -50,36 +50,52 @@ def _loss(spec: Any) -> Any:
 class Objectives(CompiledObjectives):
     """CompiledObjectives with Keras 2's losses and metrics."""
 
-    def __init__(self, loss: Any, loss_weights: Any, metric_specs: Any, weighted_specs: Any, names: list[str]) -> None:
+    def _make_losses(self, loss: Any, weights: Any) -> list[Any]:
+        n = len(self.names)
         if isinstance(loss, dict):
-            for name in names:
+            for name in self.names:
                 if name not in loss:
                     warnings.warn(f'Output "{name}" missing from loss dictionary: it is not trained on', stacklevel=2)
-        chosen = [_loss(spec) for spec in _per_output("loss", loss, names, False)]
-        functions = [getattr(fn, "fn", fn) for fn in chosen]
-        prepared = []
-        for weighted, specs in ((False, metric_specs), (True, weighted_specs)):
-            rows = []
-            for fn, spec in zip(functions, _spread(specs, names), strict=True):
-                entries = spec if isinstance(spec, (list, tuple)) else [spec]
-                rows.append([metrics.for_output(e, fn, weighted) for e in entries if e is not None])
-            prepared.append(rows if len(names) > 1 else rows[0])
-        super().__init__(chosen if len(names) > 1 else chosen[0], loss_weights, prepared[0], prepared[1], names)
+            specs = self._by_name("loss", loss)
+        elif isinstance(loss, (list, tuple)):
+            if len(loss) != n:
+                raise ValueError(f"loss: expected one entry per output ({n}); received {len(loss)}")
+            specs = list(loss)
+        else:
+            specs = [loss] * n
+        chosen = [_loss(spec) for spec in specs]
+        self._functions = [getattr(fn, "fn", fn) for fn in chosen]
+        return super()._make_losses(chosen, weights)
+
+    def _make_metrics(self, what: str, specs: Any, weighted: bool) -> list[_OutputMetric]:
+        made = []
+        for i, (fn, spec) in enumerate(zip(self._functions, self._spread(specs), strict=True)):
+            for entry in spec if isinstance(spec, (list, tuple)) else [spec]:
+                metric = metrics.for_output(entry, fn, weighted)
+                if metric is not None:
+                    made.append(_OutputMetric(i, metric, weighted))
+        return made
+
+    def _spread(self, specs: Any) -> list[Any]:
+        """The metrics of each output: a list is for every output, a dict by name."""
+        n = len(self.names)
+        if specs is None:
+            return [None] * n
+        if isinstance(specs, dict):
+            return self._by_name("metrics", specs)
+        if isinstance(specs, (list, tuple)):
+            nested = len(specs) == n > 1 and any(isinstance(s, (list, tuple)) for s in specs)
+            return list(specs) if nested else [specs] * n
+        raise TypeError(f"metrics: expected a list or a dict; received {specs!r}")
+
+    def keys(self) -> list[str]:
+        """The metrics' names, of their outputs if there are several."""
+        several = len(self.names) > 1
+        return [f"{self.names[i] or f'output_{i + 1}'}_{m.name}" if several else m.name for i, m, _ in self.metrics]
 
     def results(self) -> dict[str, Any]:
-        return Logs(super().results())
-
-
-def _spread(specs: Any, names: list[str]) -> list[Any]:
-    """The metrics of each output: a list is for every output, a dict by name."""
-    if specs is None:
-        return [None] * len(names)
-    if isinstance(specs, dict):
-        unknown = [k for k in specs if k not in names]
-        if unknown:
-            raise ValueError(f"Unknown entry in metrics dictionary: {unknown[0]!r}; outputs are {', '.join(names)}")
-        return [specs.get(name) for name in names]
-    if isinstance(specs, (list, tuple)):
-        nested = len(specs) == len(names) > 1 and any(isinstance(s, (list, tuple)) for s in specs)
-        return list(specs) if nested else [specs] * len(names)
-    raise TypeError(f"metrics: expected a list or a dict; received {specs!r}")
+        """The losses of outputs, then the metrics."""
+        logs = Logs({term.tracker.name: term.tracker.result() for term in self.losses if term.tracker is not None})
+        for key, entry in zip(self.keys(), self.metrics, strict=True):
+            logs[key] = entry.metric.result()
+        return logs

@@ -56,7 +56,7 @@ class Training(Layer):
             optimizers.get(optimizer), loss, loss_weights, metrics, weighted_metrics, **known, **kwargs
         )
 
-    def _make_objectives(self, names: list[str]) -> None:
+    def _make_objectives(self, names: list[str | None]) -> None:
         a: Any = self._compile_arguments  # type: ignore[attr-defined]
         objectives = Objectives(a["loss"], a["loss_weights"], a["metrics"], a["weighted_metrics"], names)
         object.__setattr__(self, "_objectives", objectives)
