@@ -364,3 +364,11 @@ class CSVLogger(Callback):
 
     def on_train_end(self, logs: Any = None) -> None:
         self._file.close()
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("SampleGrid", "ReconstructionGrid", "LatentTraversal", "WatchGAN"):  # loaded when first asked for
+        from berrante import generative_callbacks
+
+        return getattr(generative_callbacks, name)
+    raise AttributeError(f"module 'berrante.callbacks' has no attribute {name!r}")

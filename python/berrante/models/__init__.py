@@ -11,7 +11,7 @@ from berrante.models.sequential import Sequential
 Functional = Model
 GENERATIVE = (
     "Autoencoder", "DenoisingAutoencoder", "SparseAutoencoder", "ContractiveAutoencoder", "VAE", "ConditionalVAE",
-    "VQVAE",
+    "VQVAE", "GAN", "WGAN", "ConditionalGAN", "Pix2Pix", "CycleGAN", "SRGAN", "Inpainter", "TextToImageGAN", "FAnoGAN",
 )  # fmt: skip
 
 
