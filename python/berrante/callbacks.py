@@ -133,7 +133,7 @@ class ProgbarLogger(Callback):
         if self.verbose and epoch is not None:
             print(f"Epoch {epoch + 1}/{self.params.get('epochs', 1)}")
         self.steps = steps
-        self.bar = Progbar(steps, verbose=self.verbose)
+        self.bar = Progbar(steps, verbose=self.verbose, stateless_metrics=())
 
     def update(self, step: int, logs: dict[str, Any], finalize: bool = False) -> None:
         if self.verbose and self.bar is not None:

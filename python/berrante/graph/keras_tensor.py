@@ -89,6 +89,7 @@ class OpCall:
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function
         self.name = function.__name__
+        self._nodes: list[FunctionalNode] = []
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.function(*args, **kwargs)
@@ -174,4 +175,7 @@ def record(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str
         args, kwargs = map_structure(fill, args), map_structure(fill, kwargs)
         if not has_keras_tensor(args, kwargs):
             return function(*args, **kwargs)
-    return FunctionalNode(OpCall(function), args, kwargs, infer_outputs(function, args, kwargs)).structure
+    call = OpCall(function)
+    node = FunctionalNode(call, args, kwargs, infer_outputs(function, args, kwargs))
+    call._nodes.append(node)
+    return node.structure

@@ -21,7 +21,8 @@ class FunctionGraph:
             if not isinstance(tensor, KerasTensor):
                 raise ValueError(f"expected the results of Input() and of layers called on them; received {tensor!r}")
         self.nodes = self._order()
-        self.layers = self._layers()
+        self.operations = self._operations()
+        self.layers: list[Layer] = [x for x in self.operations if isinstance(x, Layer)]
 
     def _order(self) -> list[FunctionalNode]:
         known = {id(t) for t in self.inputs}
@@ -47,8 +48,8 @@ class FunctionGraph:
                 order.insert(0, tensor.node)
         return order
 
-    def _layers(self) -> list[Layer]:
-        """Layers by decreasing distance from the outputs, as Keras lists them."""
+    def _operations(self) -> list[Any]:
+        """Layers and calls of operations by decreasing distance from the outputs, as Keras lists them."""
         depth: dict[int, int] = {}
         for node in reversed(self.nodes):
             own = depth.setdefault(id(node), 0)
@@ -57,16 +58,13 @@ class FunctionGraph:
             for tensor in node.inputs:
                 if tensor.node is not None:
                     depth[id(tensor.node)] = max(depth.get(id(tensor.node), 0), own + 1)
-        found: dict[int, tuple[int, int, Layer]] = {}
+        found: dict[int, tuple[int, int, Any]] = {}
         for index, node in enumerate(self.nodes):
-            layer = node.operation
-            if isinstance(layer, Layer):
-                d = depth[id(node)]
-                if isinstance(layer, InputLayer):
-                    d = max(depth.values())
-                before = found.get(id(layer))
-                found[id(layer)] = (max(d, before[0] if before else 0), before[1] if before else index, layer)
-        return [layer for _, _, layer in sorted(found.values(), key=lambda item: (-item[0], item[1]))]
+            operation = node.operation
+            d = max(depth.values()) if isinstance(operation, InputLayer) else depth[id(node)]
+            before = found.get(id(operation))
+            found[id(operation)] = (max(d, before[0] if before else 0), before[1] if before else index, operation)
+        return [operation for _, _, operation in sorted(found.values(), key=lambda item: (-item[0], item[1]))]
 
     def run(self, values: list[Any], training: Any) -> Any:
         """The outputs for input tensors."""

@@ -211,11 +211,11 @@ class Model(Trainer, Layer):
 
         load_weights(self, filepath, **kwargs)
 
-    def summary(self, **kwargs: Any) -> None:
-        """Prints the layers, their output shapes and parameters."""
+    def summary(self, *args: Any, **kwargs: Any) -> None:
+        """Prints the layers, their output shapes and parameters; arguments as utils.print_summary's."""
         from berrante.utils.summary import print_summary
 
-        print_summary(self, **kwargs)
+        print_summary(self, *args, **kwargs)
 
     def to_json(self, **kwargs: Any) -> str:
         """The architecture as JSON."""

@@ -16,8 +16,8 @@ import numpy as np
 
 from berrante.layers.convolution import image_data_format
 from berrante.preprocessing.iterators import FORMATS, ImageIterator, check_subset
-from berrante.preprocessing.parallel import each
 from berrante.utils.images import FLOATX, img_to_array, load_img
+from berrante.utils.parallel import each
 
 CHANNELS = {"rgb": 3, "rgba": 4, "grayscale": 1}
 

@@ -19,8 +19,8 @@ import numpy as np
 
 from berrante.data import PyDataset
 from berrante.layers.convolution import image_data_format
-from berrante.preprocessing.parallel import each
 from berrante.utils.images import FLOATX, array_to_img
+from berrante.utils.parallel import each
 
 FORMATS = ("png", "jpg", "jpeg", "bmp", "ppm", "tif", "tiff")
 

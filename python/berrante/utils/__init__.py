@@ -1,45 +1,55 @@
-"""Helpers, after keras.utils."""
+"""Helpers, after keras.utils. What is not needed for training is loaded when it is first asked for."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from berrante.data import PyDataset, Sequence, unpack_x_y_sample_weight
 from berrante.utils.progbar import Progbar
+
+# Names of keras.utils, and the module of this package (or of the one above) that has each.
+_LAZY = {
+    "utils.archives": ("extract_archive",),
+    "utils.plotting": ("model_to_dot", "plot_model"),
+    "utils.files": ("get_file", "hash_file", "validate_file"),
+    "utils.image_dataset": ("image_dataset_from_directory",),
+    "utils.images": ("array_to_img", "img_to_array", "load_img", "save_img"),
+    "utils.numeric": ("normalize", "to_categorical"),
+    "utils.sequences": ("pad_sequences",),
+    "utils.split": ("split_dataset",),
+    "utils.summary": ("print_summary",),
+    "utils.timeseries": ("timeseries_dataset_from_array",),
+}
+_HOME = {name: module for module, names in _LAZY.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'berrante.utils' has no attribute {name!r}")
+    import importlib
+
+    value = getattr(importlib.import_module(f"berrante.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME})
 
 
 def set_random_seed(seed: int) -> None:
     """Seeds Python, NumPy and berrante; the same seed gives the same bits."""
     import random
 
+    import numpy as np
+
     from berrante.random import set_global_seed
 
-    random.seed(seed)
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)):
+        raise ValueError(f"Expected `seed` argument to be an integer. Received: seed={seed} (of type {type(seed)})")
+    random.seed(int(seed))
     np.random.seed(seed)
-    set_global_seed(seed)
-
-
-def to_categorical(x: Any, num_classes: int | None = None) -> np.ndarray:
-    """One-hot rows, float32, of integer classes; a last dimension of 1 is dropped."""
-    classes = np.asarray(x).astype(np.int64)
-    if classes.ndim > 1 and classes.shape[-1] == 1:
-        classes = classes.reshape(classes.shape[:-1])
-    n = int(classes.max()) + 1 if num_classes is None and classes.size else num_classes or 0
-    if classes.size and (classes.min() < 0 or classes.max() >= n):
-        raise ValueError(
-            f"to_categorical: expected classes from 0 to {n - 1}; received {classes.min()} to {classes.max()}"
-        )
-    return np.eye(n, dtype=np.float32)[classes]
-
-
-def normalize(x: Any, axis: int = -1, order: int = 2) -> np.ndarray:
-    """x divided by its norm along an axis."""
-    norms = np.atleast_1d(np.linalg.norm(x, order, axis))
-    norms[norms == 0] = 1
-    result: np.ndarray = np.asarray(x) / np.expand_dims(norms, axis)
-    return result
+    set_global_seed(int(seed))
 
 
 def clear_session(free_memory: bool = True) -> None:
@@ -51,11 +61,21 @@ def clear_session(free_memory: bool = True) -> None:
     eager.clear()
 
 
-def plot_model(model: Any, to_file: str = "model.png", **kwargs: Any) -> None:
-    """Draws the model's layers and connections into a PNG (matplotlib)."""
-    from berrante.utils.plotting import plot_model as plot
-
-    plot(model, to_file, **kwargs)
+def get_source_inputs(tensor: Any) -> list[Any]:
+    """The Input tensors that a tensor of a functional model is computed from."""
+    found: dict[int, Any] = {}
+    seen: set[int] = set()
+    waiting = [tensor]
+    while waiting:
+        t = waiting.pop()
+        if id(t) in seen:
+            continue
+        seen.add(id(t))
+        if t.node is None or not t.node.inputs:
+            found[id(t)] = t
+        else:
+            waiting.extend(reversed(t.node.inputs))
+    return list(found.values())
 
 
 def get_custom_objects() -> dict[str, Any]:

@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 
 from berrante.layers.convolution import image_data_format
+from berrante.ops.core import as_tensor
+from berrante.utils.resampling import resize
 
 FLOATX = "float32"
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "hamming", "box", "lanczos")
@@ -142,8 +144,6 @@ def smart_resize(
     x: Any, size: Sequence[int], interpolation: str = "bilinear", data_format: str = "channels_last"
 ) -> Any:
     """Images [(N,) H, W, C] at (height, width) without distortion: the centre with that aspect ratio, resized."""
-    from berrante import ops
-
     if len(size) != 2:
         raise ValueError(f"size: expected (height, width); received {size}")
     shape = tuple(x.shape)
@@ -156,5 +156,5 @@ def smart_resize(
     top, left = (height - inner_height) // 2, (width - inner_width) // 2
     window: tuple[Any, ...] = (slice(top, top + inner_height), slice(left, left + inner_width))
     window = (..., *window) if first else (..., *window, slice(None))
-    y = ops.image.resize(x[window], size, interpolation=interpolation, data_format=data_format)
-    return np.array(y) if isinstance(x, np.ndarray) else y
+    y = resize(np.asarray(x)[window], size, interpolation, data_format)
+    return y if isinstance(x, np.ndarray) else as_tensor(y)
