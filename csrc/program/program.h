@@ -54,7 +54,7 @@ class Program {
   int64_t run_batches(const std::vector<Source>& sources, const int64_t* order, int64_t batch_size, int64_t first,
                       int64_t count, double budget);
 
-  // Seconds per instruction over some runs, on this thread alone, with the inputs as they are.
+  // Seconds per instruction, the fastest of some runs, on this thread alone, with the inputs as they are.
   std::vector<std::pair<std::string, double>> profile(int repeats);
 
  private:

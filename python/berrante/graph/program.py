@@ -78,7 +78,7 @@ class Program:
         return int(self._program.run_batches(sources, order, first, count, budget))
 
     def profile(self, repeats: int = 10) -> list[tuple[str, float]]:
-        """Kernel names and seconds, one per step, on one thread."""
+        """Kernel names and seconds (the fastest of the repeats), one per step, on one thread."""
         return list(self._program.profile(repeats))
 
 
