@@ -73,6 +73,7 @@ PYBIND11_MODULE(_cpu, module) {
   module.def("schema", &schema);
   module.def("micro_ops", &micro_ops);
   module.def("isa", [] { return std::string(kernel_table().isa); });
+  module.def("lanes", [](const std::string& isa) { return table_named(isa).lanes; }, py::arg("isa") = "");
   module.def("isas", [] {
     std::vector<std::string> names;
     for (const char* isa : {"baseline", "neon", "avx2", "wide", "avx512"})

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from berrante import _cpu
 from berrante.runtime import kernels
 from references import convolve, pool, resize_bilinear
 
@@ -23,9 +24,25 @@ class Case:
     expected: list[Array]  # float64 stands for float32
     attrs: dict[str, Any] = field(default_factory=dict)
     tolerance: float = 2e-5  # 0: exact
+    in_lanes: tuple[tuple[int, ...], tuple[int, ...]] = ((), ())  # inputs and outputs with samples in the vector lanes
 
     def __str__(self) -> str:
         return f"{self.kernel}-{self.name}"
+
+    def for_isa(self, isa: str) -> Case:
+        """The case with its samples laid out for an instruction set."""
+        n = _cpu.lanes(isa)
+        inputs, expected = (
+            [to_lanes(x, n) if i in chosen else x for i, x in enumerate(arrays)]
+            for arrays, chosen in zip((self.inputs, self.expected), self.in_lanes, strict=True)
+        )
+        return Case(self.kernel, self.name, inputs, expected, self.attrs, self.tolerance)
+
+
+def to_lanes(x: Array, lanes: int) -> Array:
+    """[N, ...] as [ceil(N / lanes), ..., lanes], zeros for the samples that are missing."""
+    padded = np.concatenate([x, np.zeros((-len(x) % lanes, *x.shape[1:]), x.dtype)])
+    return np.moveaxis(padded.reshape(-1, lanes, *x.shape[1:]), 1, -1).copy()
 
 
 def _normal(*shape: int, seed: int = 0) -> Array:
@@ -145,9 +162,9 @@ _CONVOLUTIONS = [
 ]
 
 
-def _convolutions() -> Iterator[Case]:
-    for h, w, c, k, size, s, padding, d, groups in _CONVOLUTIONS:
-        x, weights = _normal(2, h, w, c), _normal(size, size, c // groups, k, seed=1)
+def _convolutions(n: int = 2, shapes: Any = _CONVOLUTIONS) -> Iterator[Case]:
+    for h, w, c, k, size, s, padding, d, groups in shapes:
+        x, weights = _normal(n, h, w, c), _normal(size, size, c // groups, k, seed=1)
         y = convolve(x.astype(np.float64), weights.astype(np.float64), s, padding, d, groups)
         extent = (size - 1) * d + 1
         top, left = ((max((-(-n // s) - 1) * s + extent - n, 0) // 2 if padding == "same" else 0) for n in (h, w))
@@ -171,6 +188,32 @@ def _convolutions() -> Iterator[Case]:
             unit[at] = 1.0
             dw[at] = np.sum(convolve(x.astype(np.float64), unit, s, padding, d, groups) * dy, axis=(0, 1, 2))
         yield Case("conv2d_weight_grad", name, [x, dy], [dw], attrs, 1e-4)
+
+
+_LANE_CONVOLUTIONS = [
+    (6, 9, 1, 6, 5, 1, "same", 1, 1),
+    (14, 11, 3, 10, 5, 1, "valid", 1, 1),
+    (7, 6, 6, 16, 3, 2, "same", 1, 1),
+    (9, 9, 4, 7, 3, 1, "same", 2, 1),
+    (5, 3, 16, 1, 3, 1, "same", 1, 1),
+    (5, 4, 2, 13, 1, 1, "valid", 1, 1),
+    (4, 5, 8, 2, 2, 2, "valid", 1, 1),
+    *((4, 4, k, k, 3, 1, "same", 1, 1) for k in range(3, 13)),
+]
+
+
+def _lanes() -> Iterator[Case]:
+    """The convolutions with samples in the vector lanes, on whole blocks of samples of every instruction set."""
+    for case in _convolutions(16, _LANE_CONVOLUTIONS):
+        kind = case.kernel.removeprefix("conv2d")
+        if kind == "_input_grad" and case.attrs["stride_h"] > 1:
+            continue
+        images = ((0, 1), ()) if kind == "_weight_grad" else ((0,), (0,))
+        yield Case(f"conv2d_lanes{kind}", case.name, case.inputs, case.expected, case.attrs, case.tolerance, images)
+    for n, m in ((1, 1), (3, 40), (16, 16), (35, 37), (33, 8)):
+        x = _normal(n, m)
+        yield Case("to_lanes", f"{n}x{m}", [x], [x], {}, 0, ((), (0,)))
+        yield Case("from_lanes", f"{n}x{m}", [x], [x], {}, 0, ((0,), ()))
 
 
 _POOLINGS = [(4, 6, 3, 2, 2, "valid"), (5, 7, 9, 3, 2, "same"), (6, 6, 70, 3, 1, "valid"), (3, 3, 1, 3, 3, "valid")]
@@ -269,6 +312,17 @@ def _movements() -> Iterator[Case]:
 
 CASES = [
     case
-    for cases in (_map, _reductions, _order, _softmaxes, _products, _convolutions, _poolings, _resizes, _movements)
+    for cases in (
+        _map,
+        _reductions,
+        _order,
+        _softmaxes,
+        _products,
+        _convolutions,
+        _lanes,
+        _poolings,
+        _resizes,
+        _movements,
+    )
     for case in cases()
 ]

@@ -304,6 +304,10 @@ def reduce(x: Any, axes: Sequence[int], kind: str) -> Tensor:
     axes = tuple(sorted(axes))
     if kind in ("max", "min") and any(x.shape[i] == 0 for i in axes):
         raise ValueError(f"[{kind}] cannot reduce an empty axis of shape {x.shape}")
+    single = [i for i in axes if x.shape[i] == 1]  # nothing to do but drop them
+    if single:
+        axes = tuple(i - sum(j < i for j in single) for i in axes if i not in single)
+        x = reshape(x, tuple(n for i, n in enumerate(x.shape) if i not in single))
     while axes:
         # The innermost run first: it shrinks the tensor along contiguous memory.
         run = [axes[-1]]

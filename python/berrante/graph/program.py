@@ -11,6 +11,7 @@ from berrante.graph.op import as_tensor
 from berrante.graph.passes.emit import emit
 from berrante.graph.passes.fuse import fuse
 from berrante.graph.passes.ir import Buffer, Plan, Ref
+from berrante.graph.passes.layout import move_to_lanes
 from berrante.graph.passes.lower import Lowering, lower
 from berrante.graph.passes.memory import assign_arena, concat_in_place
 from berrante.graph.passes.updates import place_updates
@@ -87,6 +88,7 @@ def optimize(plan: Plan, updates: list[tuple[Ref, Ref]]) -> None:
     keep = list(plan.outputs)
     plan.outputs = keep + [source for _, source in updates]  # new values are needed at the end, too
     fuse(plan)
+    move_to_lanes(plan)
     plan.outputs = plan.outputs[: len(keep)]
     place_updates(plan, updates)
     concat_in_place(plan)

@@ -19,7 +19,7 @@ class BasePooling(Layer):
     function: Any = None
 
     def __init__(
-        self, pool_size: Any, strides: Any = None, padding: str = "valid", data_format: str | None = None,
+        self, pool_size: Any = 2, strides: Any = None, padding: str = "valid", data_format: str | None = None,
         name: str | None = None, **kwargs: Any,
     ) -> None:  # fmt: skip
         super().__init__(name=name, **kwargs)

@@ -14,5 +14,6 @@ MICRO_OPS: dict[str, int] = {name: code for name, (code, *_) in _cpu.micro_ops()
 CpuProgram = _cpu.Program
 isa = _cpu.isa
 isas = _cpu.isas
+lanes = _cpu.lanes
 num_threads = _cpu.num_threads
 set_num_threads = _cpu.set_num_threads
