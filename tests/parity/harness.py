@@ -26,6 +26,7 @@ FAMILIES = {
     "layers": "parity.layer_cases",
     "losses": "parity.loss_cases",
     "metrics": "parity.metric_cases",
+    "optimizers": "parity.optimizer_cases",
 }
 
 

@@ -143,7 +143,9 @@ TABLE: dict[str, tuple[Any, Callable[[Rng], dict[str, Any]]]] = {
     "KLDivergence": (one_hot_rows, _nothing), "Poisson": (losses.positive, _nothing),
     "BinaryCrossentropy": (losses.binary, losses._crossentropy),
     "CategoricalCrossentropy": (losses.categorical, losses._crossentropy),
-    "SparseCategoricalCrossentropy": (losses.sparse, lambda rng: {"from_logits": maybe(rng)}),
+    "SparseCategoricalCrossentropy": (
+        losses.sparse, lambda rng: {"from_logits": maybe(rng), "ignore_class": pick(rng, None, 1)}
+    ),
     "Accuracy": (equal_labels, _nothing), "BinaryAccuracy": (flags, lambda rng: {"threshold": pick(rng, 0.25, 0.5)}),
     "CategoricalAccuracy": (one_hot_rows, _nothing), "SparseCategoricalAccuracy": (label_rows, _nothing),
     "TopKCategoricalAccuracy": (one_hot_rows, lambda rng: {"k": whole(rng, 1, 6)}),

@@ -77,6 +77,11 @@ class Peer:
         """A metric's state from a batch."""
         metric.update_state(y, self.k.ops.convert_to_tensor(p), sample_weight=weights)
 
+    def optimizer_step(self, optimizer: Any, variables: Sequence[Any]) -> Callable[[Sequence[np.ndarray]], None]:
+        """A function of gradients that makes one step."""
+        convert = self.k.ops.convert_to_tensor
+        return lambda grads: optimizer.apply([convert(g) for g in grads], list(variables))
+
     def set_weights(self, layer: Any, seed: int) -> None:
         for i, w in enumerate(w for w in layer.weights if "seed" not in w.path):
             w.assign(draw_weight(w.name, tuple(w.shape), i, seed))
@@ -178,6 +183,18 @@ class OurPeer(Peer):
         for v, value in zip(metric.variables, at_once, strict=True):
             np.testing.assert_allclose(v.numpy(), value, rtol=1e-5, atol=1e-6, err_msg="eager and traced differ")
 
+    def optimizer_step(self, optimizer: Any, variables: Sequence[Any]) -> Callable[[Sequence[np.ndarray]], None]:
+        """Traced into a program."""
+        from berrante.graph.program import Program
+        from berrante.graph.tensor import TensorSpec
+
+        optimizer.build(list(variables))
+        optimizer._flatten()
+        program = Program(
+            lambda *gs: optimizer.apply(list(gs), list(variables)), [TensorSpec(v.shape, "float32") for v in variables]
+        )
+        return lambda grads: None if program(*grads) is None else None
+
     def _layer(self, layer: Any, arrays: Any, training: bool, gradient: bool, nested: bool) -> dict[str, Any]:
         def body(*xs: Any) -> Any:
             y = layer(_call(xs, nested), training=training)
@@ -194,6 +211,23 @@ class OurPeer(Peer):
 
 class KerasPeer(Peer):
     name = "keras"
+
+    def optimizer_step(self, optimizer: Any, variables: Sequence[Any]) -> Callable[[Sequence[np.ndarray]], None]:
+        """On JAX compiled once, or its many small operations take seconds."""
+        if self.backend != "jax":
+            return super().optimizer_step(optimizer, variables)
+        import jax
+
+        optimizer.build(list(variables))
+        program = jax.jit(optimizer.stateless_apply)
+
+        def step(grads: Sequence[np.ndarray]) -> None:
+            state = [v.value for v in optimizer.variables]
+            values, state = program(state, list(grads), [v.value for v in variables])
+            for v, value in zip([*variables, *optimizer.variables], [*values, *state], strict=True):
+                v.assign(value)
+
+        return step
 
     def __init__(self) -> None:
         os.environ.setdefault("KERAS_BACKEND", "jax")

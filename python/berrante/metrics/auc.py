@@ -28,6 +28,8 @@ class AUC(_Counting):
         from_logits: predictions pass through a sigmoid first.
     """
 
+    _direction = "up"
+
     counts = COUNTS
 
     def __init__(
@@ -89,7 +91,7 @@ class AUC(_Counting):
             return ops.mean(area)
         return divide_no_nan(ops.sum(ops.multiply(area, self.label_weights)), float(self.label_weights.sum()))
 
-    def _interpolated_pr(self) -> Any:
+    def interpolate_pr_auc(self) -> Any:
         """True positives interpolate between thresholds and precision follows."""
         tp, fp, _, fn = (getattr(self, name).value for name in self.counts)
         dtp, p = ops.subtract(tp[:-1], tp[1:]), ops.add(tp, fp)
@@ -112,7 +114,7 @@ class AUC(_Counting):
         if not self._variables:
             return ops.convert_to_tensor(0.0)
         if self.curve == "PR" and self.summation_method == "interpolation":
-            return self._interpolated_pr()
+            return self.interpolate_pr_auc()
         recall = self._rate("true_positives", "false_negatives")
         if self.curve == "ROC":
             x, y = self._rate("false_positives", "true_negatives"), recall

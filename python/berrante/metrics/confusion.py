@@ -164,6 +164,8 @@ class FalseNegatives(_Count):
 class _Ratio(_Counting):
     """A ratio of two counts."""
 
+    _direction = "up"
+
     def __init__(
         self, thresholds: Any = None, top_k: int | None = None, class_id: int | None = None, name: str | None = None,
         dtype: Any = None,
@@ -196,6 +198,8 @@ class Recall(_Ratio):
 
 class _AtConstraint(_Counting):
     """The best of one rate over the thresholds at which another reaches a value."""
+
+    _direction = "up"
 
     counts = COUNTS
     constraint = ""

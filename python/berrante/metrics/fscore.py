@@ -20,6 +20,8 @@ class FBetaScore(Metric):
         threshold: above it a prediction is positive; None takes the largest of a row.
     """
 
+    _direction = "up"
+
     def __init__(
         self, average: str | None = None, beta: float = 1.0, threshold: float | None = None,
         name: str | None = "fbeta_score", dtype: Any = None,

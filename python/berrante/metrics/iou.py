@@ -14,6 +14,8 @@ from berrante.metrics.metric import EPSILON, Metric, add_to
 class _ConfusionMatrix(Metric):
     """Counts (weights) of pairs of target and predicted class. Pairs out of range or of the ignored class are left out."""
 
+    _direction = "up"
+
     def __init__(
         self, num_classes: int, name: str | None = None, dtype: Any = None, ignore_class: int | None = None,
         sparse_y_true: bool = True, sparse_y_pred: bool = True, axis: int = -1,

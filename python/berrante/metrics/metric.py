@@ -35,6 +35,8 @@ class Metric:
     Variables and metrics assigned to attributes are part of the state.
     """
 
+    # "up" or "down": which way is better, for callbacks in mode "auto".
+    _direction: str | None = None
     _variables: list[Variable]
     _initial: list[np.ndarray]
     _metrics: list[Metric]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from berrante import ops
+from berrante import losses, ops
 from berrante.graph import trace
 from berrante.layers.masking import get_mask
 from berrante.losses.loss import mask_weights, same_rank
@@ -74,6 +74,8 @@ class MeanMetricWrapper(Mean):
     def __init__(self, fn: Callable[..., Any], name: str | None = None, dtype: Any = None, **kwargs: Any) -> None:
         super().__init__(name, dtype)
         self._fn, self._fn_kwargs = fn, kwargs
+        if self._direction is None and losses.FUNCTIONS.get(getattr(fn, "__name__", "")) is fn:
+            self._direction = "down"
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:  # type: ignore[override]
         mask = get_mask(y_pred)

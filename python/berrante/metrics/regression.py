@@ -76,12 +76,16 @@ class LogCoshError(MeanMetricWrapper):
 class CosineSimilarity(MeanMetricWrapper):
     """The mean cosine between targets and predictions."""
 
+    _direction = "up"
+
     def __init__(self, name: str | None = "cosine_similarity", dtype: Any = None, axis: int = -1) -> None:
         super().__init__(cosine_similarity, name, dtype, axis=axis)
 
 
 class PearsonCorrelation(MeanMetricWrapper):
     """The mean correlation along an axis."""
+
+    _direction = "up"
 
     def __init__(self, name: str | None = "pearson_correlation", dtype: Any = None, axis: int = -1) -> None:
         super().__init__(pearson_correlation, name, dtype, axis=axis)
@@ -90,6 +94,8 @@ class PearsonCorrelation(MeanMetricWrapper):
 
 class ConcordanceCorrelation(MeanMetricWrapper):
     """The mean concordance along an axis."""
+
+    _direction = "up"
 
     def __init__(self, name: str | None = "concordance_correlation", dtype: Any = None, axis: int = -1) -> None:
         super().__init__(concordance_correlation, name, dtype, axis=axis)
@@ -156,18 +162,21 @@ class CategoricalCrossentropy(MeanMetricWrapper):
 
 
 class SparseCategoricalCrossentropy(MeanMetricWrapper):
-    """-log(pred[true]) for integer classes."""
+    """-log(pred[true]) for integer classes; 0 for samples of ignore_class."""
 
     def __init__(
         self, name: str | None = "sparse_categorical_crossentropy", dtype: Any = None, from_logits: bool = False,
-        axis: int = -1,
+        ignore_class: int | None = None, axis: int = -1,
     ) -> None:  # fmt: skip
-        super().__init__(losses.sparse_categorical_crossentropy, name, dtype, from_logits=from_logits, axis=axis)
-        self.from_logits, self.axis = from_logits, axis
+        own = {"from_logits": from_logits, "ignore_class": ignore_class, "axis": axis}
+        super().__init__(losses.sparse_categorical_crossentropy, name, dtype, **own)
+        self.from_logits, self.ignore_class, self.axis = from_logits, ignore_class, axis
 
 
 class RootMeanSquaredError(Mean):
     """The square root of the mean squared error."""
+
+    _direction = "down"
 
     def __init__(self, name: str | None = "root_mean_squared_error", dtype: Any = None) -> None:
         super().__init__(name, dtype)
@@ -187,6 +196,8 @@ class R2Score(Metric):
         class_aggregation: uniform_average or variance_weighted_average over outputs, or None for one score an output.
         num_regressors: adjusts for the number of independent variables; 0 does not.
     """
+
+    _direction = "up"
 
     def __init__(
         self, class_aggregation: str | None = "uniform_average", num_regressors: int = 0,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from berrante import ops
 from berrante.graph.variable import Variable
-from berrante.optimizers.optimizer import Optimizer
+from berrante.optimizers.optimizer import Rule
 
 Slots = dict[str, Variable]
 
@@ -22,21 +22,22 @@ def _move(v: Variable, step: Any) -> None:
     v.assign(ops.subtract(v.value, step))
 
 
-class SGD(Optimizer):
+class SGD(Rule):
     """variable -= learning_rate * gradient, with momentum and Nesterov's variant."""
 
-    fields = ("momentum", "nesterov")
+    fields: ClassVar[dict[str, Any]] = {"momentum": 0.0, "nesterov": False}
     default_learning_rate = 0.01
+    momentum: float
+    nesterov: bool
 
-    def __init__(self, learning_rate: Any = 0.01, momentum: float = 0.0, nesterov: bool = False, **kwargs: Any) -> None:
-        kwargs.setdefault("name", "SGD")
-        super().__init__(learning_rate, **kwargs)
-        if not 0.0 <= momentum <= 1.0:
-            raise ValueError(f"SGD: expected momentum from 0 to 1; received {momentum}")
-        self.momentum, self.nesterov = momentum, nesterov
-        self.slots = ("momentum",) if momentum else ()
+    def _check(self, values: dict[str, Any]) -> None:
+        super()._check(values)
+        momentum = values["momentum"]
+        if not isinstance(momentum, (int, float)) or not 0.0 <= momentum <= 1.0:
+            raise ValueError("`momentum` must be a float between [0, 1].")
+        self.slots = (("momentum",),) if momentum else ()
 
-    def update_step(self, g: Any, v: Variable, slots: Slots, lr: Any) -> None:
+    def update_step(self, g: Any, v: Variable, slots: Slots, lr: Any) -> None:  # type: ignore[override]
         if not self.momentum:
             return _move(v, ops.multiply(g, lr))
         m = slots["momentum"]
@@ -48,30 +49,25 @@ class SGD(Optimizer):
             v.assign(ops.add(v.value, m.value))
 
 
-class Adam(Optimizer):
+_ADAM: dict[str, Any] = {"beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7}
+
+
+class Adam(Rule):
     """Adaptive moments (Kingma and Ba, 2015); bias correction is part of the rate, epsilon stands outside the root."""
 
-    fields = ("beta_1", "beta_2", "epsilon", "amsgrad")
-    slots: tuple[str, ...] = ("momentum", "velocity")
+    fields: ClassVar[dict[str, Any]] = {**_ADAM, "amsgrad": False}
+    beta_1: float
+    beta_2: float
+    epsilon: float
+    amsgrad: bool
 
-    def __init__(
-        self, learning_rate: Any = 0.001, beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-7,
-        amsgrad: bool = False, **kwargs: Any,
-    ) -> None:  # fmt: skip
-        kwargs.setdefault("name", "adam")
-        super().__init__(learning_rate, **kwargs)
-        self.beta_1, self.beta_2, self.epsilon, self.amsgrad = beta_1, beta_2, epsilon, amsgrad
-        if amsgrad:
-            self.slots = ("momentum", "velocity", "velocity_hat")
+    def _check(self, values: dict[str, Any]) -> None:
+        super()._check(values)
+        hat: tuple[tuple[str, ...], ...] = (("velocity_hat",),) if values["amsgrad"] else ()
+        self.slots = (("momentum", "velocity"), *hat)
 
-    def _order(self, interleaved: list[Variable]) -> list[Variable]:
-        if not self.amsgrad or not self._slots:
-            return interleaved
-        pairs = [v for m, n in zip(self._slots["momentum"], self._slots["velocity"], strict=True) for v in (m, n)]
-        return [*pairs, *self._slots["velocity_hat"], *self._slots.get("average", [])]
-
-    def update_step(self, g: Any, v: Variable, slots: Slots, lr: Any) -> None:
-        t = ops.cast(ops.add(self.iterations.value, 1), "float32")
+    def update_step(self, g: Any, v: Variable, slots: Slots, lr: Any) -> None:  # type: ignore[override]
+        t = self._next_step()
         bias_1, bias_2 = (ops.subtract(1.0, ops.power(b, t)) for b in (self.beta_1, self.beta_2))
         rate = ops.divide(ops.multiply(lr, ops.sqrt(bias_2)), bias_1)
         m, n = slots["momentum"], slots["velocity"]
@@ -88,33 +84,29 @@ class Adam(Optimizer):
 class AdamW(Adam):
     """Adam with decoupled weight decay (Loshchilov and Hutter, 2019)."""
 
-    def __init__(self, learning_rate: Any = 0.001, weight_decay: float = 0.004, *args: Any, **kwargs: Any) -> None:
-        kwargs.setdefault("name", "adamw")
-        super().__init__(learning_rate, *args, weight_decay=weight_decay, **kwargs)
+    fields: ClassVar[dict[str, Any]] = {"weight_decay": 0.004, **_ADAM, "amsgrad": False}
+
+    def _check(self, values: dict[str, Any]) -> None:
+        super()._check(values)
+        if values["weight_decay"] is None:
+            raise ValueError("Argument `weight_decay` must be a float. Received: weight_decay=None")
 
 
-class RMSprop(Optimizer):
+class RMSprop(Rule):
     """Gradients divided by the root of their running mean square (Hinton); optionally centred and with momentum."""
 
-    fields = ("rho", "momentum", "epsilon", "centered")
+    fields: ClassVar[dict[str, Any]] = {"rho": 0.9, "momentum": 0.0, "epsilon": 1e-7, "centered": False}
+    rho: float
+    momentum: float
+    epsilon: float
+    centered: bool
 
-    def __init__(
-        self, learning_rate: Any = 0.001, rho: float = 0.9, momentum: float = 0.0, epsilon: float = 1e-7,
-        centered: bool = False, **kwargs: Any,
-    ) -> None:  # fmt: skip
-        kwargs.setdefault("name", "rmsprop")
-        super().__init__(learning_rate, **kwargs)
-        self.rho, self.momentum, self.epsilon, self.centered = rho, momentum, epsilon, centered
-        self.slots = (
-            "velocity",
-            *(("momentum",) if momentum > 0 else ()),
-            *(("average_gradient",) if centered else ()),
-        )
+    def _check(self, values: dict[str, Any]) -> None:
+        super()._check(values)
+        names = ["velocity", *["momentum"] * (values["momentum"] > 0), *["average_gradient"] * bool(values["centered"])]
+        self.slots = tuple((name,) for name in names)
 
-    def _order(self, interleaved: list[Variable]) -> list[Variable]:
-        return [v for vs in self._slots.values() for v in vs]
-
-    def update_step(self, g: Any, v: Variable, slots: Slots, lr: Any) -> None:
+    def update_step(self, g: Any, v: Variable, slots: Slots, lr: Any) -> None:  # type: ignore[override]
         n = slots["velocity"]
         n.assign(ops.add(ops.multiply(n.value, self.rho), ops.multiply(ops.square(g), 1.0 - self.rho)))
         spread = n.value
@@ -130,42 +122,33 @@ class RMSprop(Optimizer):
         _move(v, step)
 
 
-class Adagrad(Optimizer):
+class Adagrad(Rule):
     """Gradients divided by the root of the sum of their squares (Duchi et al., 2011)."""
 
-    fields = ("initial_accumulator_value", "epsilon")
-    slots = ("accumulator",)
-
-    def __init__(self, learning_rate: Any = 0.001, initial_accumulator_value: float = 0.1, epsilon: float = 1e-7,
-                 **kwargs: Any) -> None:  # fmt: skip
-        kwargs.setdefault("name", "adagrad")
-        super().__init__(learning_rate, **kwargs)
-        self.initial_accumulator_value, self.epsilon = initial_accumulator_value, epsilon
+    fields: ClassVar[dict[str, Any]] = {"initial_accumulator_value": 0.1, "epsilon": 1e-7}
+    slots = (("accumulator",),)
+    initial_accumulator_value: float
+    epsilon: float
 
     def _slot_start(self, slot: str, variable: Variable) -> np.ndarray:
-        return np.full(variable.shape, self.initial_accumulator_value, np.float32)
+        start = super()._slot_start(slot, variable)
+        return start + np.float32(self.initial_accumulator_value) if slot == "accumulator" else start
 
-    def update_step(self, g: Any, v: Variable, slots: Slots, lr: Any) -> None:
+    def update_step(self, g: Any, v: Variable, slots: Slots, lr: Any) -> None:  # type: ignore[override]
         a = slots["accumulator"]
         a.assign(ops.add(a.value, ops.square(g)))
         _move(v, ops.divide(ops.multiply(g, lr), ops.sqrt(ops.add(a.value, self.epsilon))))
 
 
-class Adadelta(Optimizer):
+class Adadelta(Rule):
     """Steps in units of the running mean of past steps (Zeiler, 2012)."""
 
-    fields = ("rho", "epsilon")
-    slots = ("accumulated_grad", "accumulated_delta_var")
+    fields: ClassVar[dict[str, Any]] = {"rho": 0.95, "epsilon": 1e-7}
+    slots = (("accumulated_grad", "accumulated_delta_var"),)
+    rho: float
+    epsilon: float
 
-    def __init__(self, learning_rate: Any = 0.001, rho: float = 0.95, epsilon: float = 1e-7, **kwargs: Any) -> None:
-        kwargs.setdefault("name", "adadelta")
-        super().__init__(learning_rate, **kwargs)
-        self.rho, self.epsilon = rho, epsilon
-
-    def _order(self, interleaved: list[Variable]) -> list[Variable]:
-        return [v for vs in self._slots.values() for v in vs]
-
-    def update_step(self, g: Any, v: Variable, slots: Slots, lr: Any) -> None:
+    def update_step(self, g: Any, v: Variable, slots: Slots, lr: Any) -> None:  # type: ignore[override]
         grad, delta = slots["accumulated_grad"], slots["accumulated_delta_var"]
         rms = lambda x: ops.sqrt(ops.add(x, self.epsilon))
         grad.assign(ops.add(ops.multiply(grad.value, self.rho), ops.multiply(ops.square(g), 1.0 - self.rho)))
@@ -174,43 +157,40 @@ class Adadelta(Optimizer):
         _move(v, ops.multiply(step, lr))
 
 
-class Adamax(Optimizer):
+class Adamax(Rule):
     """Adam with the largest gradient seen instead of the mean square (Kingma and Ba, 2015)."""
 
-    fields = ("beta_1", "beta_2", "epsilon")
-    slots = ("momentum", "norm")
+    fields: ClassVar[dict[str, Any]] = dict(_ADAM)
+    slots = (("momentum", "norm"),)
+    beta_1: float
+    beta_2: float
+    epsilon: float
 
-    def __init__(self, learning_rate: Any = 0.001, beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-7,
-                 **kwargs: Any) -> None:  # fmt: skip
-        kwargs.setdefault("name", "adamax")
-        super().__init__(learning_rate, **kwargs)
-        self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
-
-    def update_step(self, g: Any, v: Variable, slots: Slots, lr: Any) -> None:
-        t = ops.cast(ops.add(self.iterations.value, 1), "float32")
+    def update_step(self, g: Any, v: Variable, slots: Slots, lr: Any) -> None:  # type: ignore[override]
         m, u = slots["momentum"], slots["norm"]
         m.assign(_mix(m.value, g, self.beta_1))
         u.assign(ops.maximum(ops.multiply(u.value, self.beta_2), ops.absolute(g)))
-        rate = ops.divide(lr, ops.subtract(1.0, ops.power(self.beta_1, t)))
+        rate = ops.divide(lr, ops.subtract(1.0, ops.power(self.beta_1, self._next_step())))
         _move(v, ops.divide(ops.multiply(m.value, rate), ops.add(u.value, self.epsilon)))
 
 
-class Nadam(Optimizer):
+class Nadam(Rule):
     """Adam with Nesterov's momentum (Dozat, 2016)."""
 
-    fields = ("beta_1", "beta_2", "epsilon")
-    slots = ("momentum", "velocity")
+    fields: ClassVar[dict[str, Any]] = dict(_ADAM)
+    slots = (("momentum", "velocity"),)
+    beta_1: float
+    beta_2: float
+    epsilon: float
+    _next_product: Any = None
 
-    def __init__(self, learning_rate: Any = 0.001, beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-7,
-                 **kwargs: Any) -> None:  # fmt: skip
-        kwargs.setdefault("name", "nadam")
-        super().__init__(learning_rate, **kwargs)
-        self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
-        self._u_product = Variable(np.float32(1.0), trainable=False, name="u_product")
-        self._next_product: Any = None
+    def build(self, variables: Any) -> None:
+        if not self.built:
+            super().build(variables)
+            self._u_product = self._add("u_product", np.float32(1.0))
 
-    def update_step(self, g: Any, v: Variable, slots: Slots, lr: Any) -> None:
-        t = ops.cast(ops.add(self.iterations.value, 1), "float32")
+    def update_step(self, g: Any, v: Variable, slots: Slots, lr: Any) -> None:  # type: ignore[override]
+        t = self._next_step()
 
         def share(step: Any) -> Any:  # beta_1 * (1 - 0.5 * 0.96^step)
             return ops.multiply(ops.subtract(1.0, ops.multiply(ops.power(0.96, step), 0.5)), self.beta_1)
@@ -229,28 +209,72 @@ class Nadam(Optimizer):
         n_hat = ops.divide(n.value, ops.subtract(1.0, ops.power(self.beta_2, t)))
         _move(v, ops.divide(ops.multiply(m_hat, lr), ops.add(ops.sqrt(n_hat), self.epsilon)))
 
-    def _finish(self) -> None:
-        if self._next_product is not None:
-            self._u_product.assign(self._next_product)
-            self._next_product = None
-
-    def _scalars(self) -> list[Variable]:
-        return [self._u_product]
+    def _finish(self, due: Any) -> None:
+        product, self._next_product = self._next_product, None
+        if product is not None:
+            old = self._u_product
+            old.assign(product if due is None else ops.where(due, product, old.value))
 
 
-class Lion(Optimizer):
+class Lion(Rule):
     """The sign of an interpolated momentum (Chen et al., 2023)."""
 
-    fields = ("beta_1", "beta_2")
-    slots = ("momentum",)
+    fields: ClassVar[dict[str, Any]] = {"beta_1": 0.9, "beta_2": 0.99}
+    slots = (("momentum",),)
+    beta_1: float
+    beta_2: float
 
-    def __init__(self, learning_rate: Any = 0.001, beta_1: float = 0.9, beta_2: float = 0.99, **kwargs: Any) -> None:
-        kwargs.setdefault("name", "lion")
-        super().__init__(learning_rate, **kwargs)
-        self.beta_1, self.beta_2 = beta_1, beta_2
+    def _check(self, values: dict[str, Any]) -> None:
+        super()._check(values)
+        if not 0 < values["beta_1"] <= 1:
+            raise ValueError(f"`beta_1` must be in the range (0, 1]. Received: beta_1={values['beta_1']}")
 
-    def update_step(self, g: Any, v: Variable, slots: Slots, lr: Any) -> None:
+    def update_step(self, g: Any, v: Variable, slots: Slots, lr: Any) -> None:  # type: ignore[override]
         m = slots["momentum"]
         direction = ops.sign(ops.add(ops.multiply(m.value, self.beta_1), ops.multiply(g, 1.0 - self.beta_1)))
         _move(v, ops.multiply(direction, lr))
         m.assign(ops.add(ops.multiply(m.value, self.beta_2), ops.multiply(g, 1.0 - self.beta_2)))
+
+
+class Ftrl(Rule):
+    """Follow the regularised leader (McMahan et al., 2013), with shrinkage."""
+
+    fields: ClassVar[dict[str, Any]] = {
+        "learning_rate_power": -0.5, "initial_accumulator_value": 0.1, "l1_regularization_strength": 0.0,
+        "l2_regularization_strength": 0.0, "l2_shrinkage_regularization_strength": 0.0, "beta": 0.0,
+    }  # fmt: skip
+    slots = (("accumulator", "linear"),)
+    learning_rate_power: float
+    initial_accumulator_value: float
+    l1_regularization_strength: float
+    l2_regularization_strength: float
+    l2_shrinkage_regularization_strength: float
+    beta: float
+
+    def _check(self, values: dict[str, Any]) -> None:
+        super()._check(values)
+        if values["learning_rate_power"] > 0.0:
+            power = values["learning_rate_power"]
+            raise ValueError(
+                f"`learning_rate_power` needs to be negative or zero. Received: learning_rate_power={power}."
+            )
+        for name in self.fields:
+            if name not in ("learning_rate_power", "beta") and values[name] < 0.0:
+                raise ValueError(f"`{name}` needs to be positive or zero. Received: {name}={values[name]}.")
+
+    def _slot_start(self, slot: str, variable: Variable) -> np.ndarray:
+        start = super()._slot_start(slot, variable)
+        return start + np.float32(self.initial_accumulator_value) if slot == "accumulator" else start
+
+    def update_step(self, g: Any, v: Variable, slots: Slots, lr: Any) -> None:  # type: ignore[override]
+        accumulator, linear = slots["accumulator"], slots["linear"]
+        l1, power = self.l1_regularization_strength, -self.learning_rate_power
+        l2 = ops.add(ops.divide(self.beta / 2.0, lr), self.l2_regularization_strength)
+        shrunk = ops.add(g, ops.multiply(v.value, 2.0 * self.l2_shrinkage_regularization_strength))
+        total = ops.add(accumulator.value, ops.square(g))
+        grown = ops.power(total, power)
+        change = ops.divide(ops.subtract(grown, ops.power(accumulator.value, power)), lr)
+        linear.assign(ops.add(linear.value, ops.subtract(shrunk, ops.multiply(change, v.value))))
+        quadratic = ops.add(ops.divide(grown, lr), ops.multiply(l2, 2.0))
+        v.assign(ops.divide(ops.subtract(ops.clip(linear.value, -l1, l1), linear.value), quadratic))
+        accumulator.assign(total)

@@ -14,14 +14,24 @@ class LearningRateSchedule:
     fields: tuple[str, ...] = ()
 
     def __call__(self, step: Any) -> Any:
-        raise NotImplementedError(f"{type(self).__name__} must define __call__")
+        raise NotImplementedError(
+            f"Learning rate schedule '{type(self).__name__}' must override `__call__(self, step)`."
+        )
 
     def get_config(self) -> dict[str, Any]:
+        if not self.fields:
+            raise NotImplementedError(
+                f"Learning rate schedule '{type(self).__name__}' must override `get_config()` in order to be serializable."
+            )
         return {field: getattr(self, field) for field in self.fields}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Any:
         return cls(**config)
+
+    def _check_steps(self, name: str, steps: float) -> None:
+        if steps <= 0:
+            raise ValueError(f"{type(self).__name__}: Argument `{name}` must be > 0. Received: {name}={steps}")
 
 
 def _progress(step: Any, decay_steps: float, staircase: bool = False) -> Any:
@@ -38,8 +48,7 @@ class ExponentialDecay(LearningRateSchedule):
                  name: str = "ExponentialDecay") -> None:  # fmt: skip
         self.initial_learning_rate, self.decay_steps, self.decay_rate = initial_learning_rate, decay_steps, decay_rate
         self.staircase, self.name = staircase, name
-        if decay_steps <= 0:
-            raise ValueError(f"ExponentialDecay: expected decay_steps above 0; received {decay_steps}")
+        self._check_steps("decay_steps", decay_steps)
 
     def __call__(self, step: Any) -> Any:
         p = _progress(step, self.decay_steps, self.staircase)
@@ -55,6 +64,7 @@ class InverseTimeDecay(LearningRateSchedule):
                  name: str = "InverseTimeDecay") -> None:  # fmt: skip
         self.initial_learning_rate, self.decay_steps, self.decay_rate = initial_learning_rate, decay_steps, decay_rate
         self.staircase, self.name = staircase, name
+        self._check_steps("decay_steps", decay_steps)
 
     def __call__(self, step: Any) -> Any:
         p = _progress(step, self.decay_steps, self.staircase)
@@ -70,12 +80,14 @@ class PolynomialDecay(LearningRateSchedule):
                  power: float = 1.0, cycle: bool = False, name: str = "PolynomialDecay") -> None:  # fmt: skip
         self.initial_learning_rate, self.decay_steps = initial_learning_rate, decay_steps
         self.end_learning_rate, self.power, self.cycle, self.name = end_learning_rate, power, cycle, name
+        self._check_steps("decay_steps", decay_steps)
 
     def __call__(self, step: Any) -> Any:
         step = ops.cast(step, "float32")
         total: Any = float(self.decay_steps)
         if self.cycle:
-            total = ops.multiply(ops.maximum(ops.ceil(ops.divide(step, total)), 1.0), total)
+            cycles = ops.where(ops.equal(step, 0.0), 1.0, ops.ceil(ops.divide(step, total)))
+            total = ops.multiply(cycles, total)
         else:
             step = ops.minimum(step, total)
         left = ops.power(ops.subtract(1.0, ops.divide(step, total)), float(self.power))
@@ -117,6 +129,7 @@ class CosineDecay(LearningRateSchedule):
             name,
         )
         self.warmup_target, self.warmup_steps = warmup_target, warmup_steps
+        self._check_steps("decay_steps", decay_steps)
 
     def __call__(self, step: Any) -> Any:
         step = ops.cast(step, "float32")
@@ -135,4 +148,45 @@ class CosineDecay(LearningRateSchedule):
         return ops.where(ops.less(step, float(self.warmup_steps)), rising, rate)
 
 
-ALL = (ExponentialDecay, InverseTimeDecay, PolynomialDecay, PiecewiseConstantDecay, CosineDecay)
+class CosineDecayRestarts(LearningRateSchedule):
+    """Half cosines one after the other (Loshchilov and Hutter, 2017): each t_mul times as long, m_mul times as high."""
+
+    fields = ("initial_learning_rate", "first_decay_steps", "t_mul", "m_mul", "alpha", "name")
+
+    def __init__(self, initial_learning_rate: float, first_decay_steps: int, t_mul: float = 2.0, m_mul: float = 1.0,
+                 alpha: float = 0.0, name: str = "SGDRDecay") -> None:  # fmt: skip
+        self.initial_learning_rate, self.first_decay_steps = initial_learning_rate, first_decay_steps
+        self.t_mul, self.m_mul, self.alpha, self.name = t_mul, m_mul, alpha, name
+        self._check_steps("first_decay_steps", first_decay_steps)
+
+    def __call__(self, step: Any) -> Any:
+        done = _progress(step, self.first_decay_steps)
+        t = float(self.t_mul)
+        if t == 1.0:
+            restarts = ops.floor(done)
+            done = ops.subtract(done, restarts)
+        else:
+            restarts = ops.floor(ops.divide(ops.log(ops.subtract(1.0, ops.multiply(done, 1.0 - t))), math.log(t)))
+            length = ops.power(t, restarts)
+            before = ops.divide(ops.subtract(1.0, length), 1.0 - t)
+            done = ops.divide(ops.subtract(done, before), length)
+        height = ops.power(float(self.m_mul), restarts)
+        wave = ops.multiply(ops.multiply(ops.add(ops.cos(ops.multiply(done, math.pi)), 1.0), 0.5), height)
+        return ops.multiply(ops.add(ops.multiply(wave, 1.0 - self.alpha), self.alpha), self.initial_learning_rate)
+
+
+ALL = (ExponentialDecay, InverseTimeDecay, PolynomialDecay, PiecewiseConstantDecay, CosineDecay, CosineDecayRestarts)
+
+
+def serialize(learning_rate_schedule: Any) -> Any:
+    """The schedule's config."""
+    from berrante.saving.registry import serialize_keras_object
+
+    return serialize_keras_object(learning_rate_schedule)
+
+
+def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
+    """The schedule of a config."""
+    from berrante.saving.registry import deserialize_keras_object
+
+    return deserialize_keras_object(config, custom_objects)
