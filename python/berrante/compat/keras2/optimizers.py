@@ -159,7 +159,7 @@ class SGD(Optimizer, core.SGD):
 class RMSprop(Optimizer, core.RMSprop):
     """Gradients divided by the root of their running mean square."""
 
-    def update_step(self, g: Any, v: Variable, slots: Slots, lr: Any) -> None:
+    def update_step(self, g: Any, v: Variable, slots: Slots, lr: Any) -> None:  # type: ignore[override]
         n = slots["velocity"]
         n.assign(ops.add(ops.multiply(n.value, self.rho), ops.multiply(ops.square(g), 1.0 - self.rho)))
         v.assign(ops.subtract(v.value, _root_then_epsilon(g, lr, n.value, self.epsilon)))
@@ -168,7 +168,7 @@ class RMSprop(Optimizer, core.RMSprop):
 class Adagrad(Optimizer, core.Adagrad):
     """Gradients divided by the root of the sum of their squares."""
 
-    def update_step(self, g: Any, v: Variable, slots: Slots, lr: Any) -> None:
+    def update_step(self, g: Any, v: Variable, slots: Slots, lr: Any) -> None:  # type: ignore[override]
         a = slots["accumulator"]
         a.assign(ops.add(a.value, ops.square(g)))
         v.assign(ops.subtract(v.value, _root_then_epsilon(g, lr, a.value, self.epsilon)))
@@ -189,7 +189,7 @@ class Adamax(Optimizer, core.Adamax):
 class Nadam(Optimizer, core.Nadam):
     """Adam with Nesterov's momentum, whose schedule decays by 0.96^(t * schedule_decay)."""
 
-    def update_step(self, g: Any, v: Variable, slots: Slots, lr: Any) -> None:
+    def update_step(self, g: Any, v: Variable, slots: Slots, lr: Any) -> None:  # type: ignore[override]
         t = ops.cast(ops.add(self.iterations.value, 1), "float32")
 
         def share(step: Any) -> Any:
