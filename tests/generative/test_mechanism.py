@@ -71,3 +71,23 @@ def test_a_file_keeps_the_states_of_random_generators(tmp_path: Path) -> None:
         m.fit(x, y, epochs=2, verbose=0, shuffle=False)
     for v, w in zip(model.get_weights(), again.get_weights()):
         np.testing.assert_array_equal(v, w)
+
+
+def test_gradients_do_not_flow_through_assignments() -> None:
+    # A variable that the program itself updated is a fresh source: as when the update was another program.
+    v = berrante.Variable(np.float32(2.0))
+
+    def step(x: Any) -> Any:
+        v.assign(v.value * x)
+        with berrante.GradientTape() as tape:
+            y = v.value * v.value * x
+        return [y, tape.gradient(y, x), tape.gradient(y, v)]
+
+    y, dx, dv = Program(step, [TensorSpec((), "float32")])(np.float32(3.0))
+    assert (float(y), float(dx), float(dv)) == (108.0, 36.0, 36.0)
+
+
+def test_repeats_of_each_kind() -> None:
+    x = np.arange(6).reshape(2, 3)
+    for repeats, axis in ((2, None), ([3], 1), ([1, 0, 2], 1), ([2, 1], 0)):
+        np.testing.assert_array_equal(np.asarray(ops.repeat(x, repeats, axis=axis)), np.repeat(x, repeats, axis=axis))

@@ -5,7 +5,7 @@ The rules emit operations, so the result can be differentiated again.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import Any
 
 import numpy as np
@@ -15,8 +15,8 @@ from berrante.graph.primitives import broadcast_to
 from berrante.graph.tensor import DTYPES, Node, Tensor, TensorSpec
 
 
-def _nodes_between(targets: Sequence[Tensor], sources: set[Tensor]) -> list[Node]:
-    """The nodes on a path from a source to a target, oldest first."""
+def _nodes_between(targets: Sequence[Tensor], sources: set[Tensor], barriers: Set[Tensor]) -> list[Node]:
+    """The nodes on a path from a source to a target that crosses no barrier, oldest first."""
     order: dict[Node, None] = {}
     stack = [t.node for t in targets if t.node is not None]
     while stack:
@@ -24,11 +24,11 @@ def _nodes_between(targets: Sequence[Tensor], sources: set[Tensor]) -> list[Node
         if node in order:
             continue
         order[node] = None
-        stack.extend(t.node for t in node.inputs if t.node is not None and t not in sources)
+        stack.extend(t.node for t in node.inputs if t.node is not None and t not in sources and t not in barriers)
     useful: set[Node] = set()
     result = []
     for node in sorted(order, key=lambda n: n.position):
-        if any(t in sources or (t.node is not None and t.node in useful) for t in node.inputs):
+        if any(t in sources or (t.node in useful and t not in barriers) for t in node.inputs):
             useful.add(node)
             result.append(node)
     return result
@@ -39,11 +39,15 @@ def _zeros(spec: TensorSpec) -> Tensor:
 
 
 def gradients(
-    targets: Sequence[Tensor], sources: Sequence[Tensor], output_gradients: Sequence[Any] | None = None
+    targets: Sequence[Tensor],
+    sources: Sequence[Tensor],
+    output_gradients: Sequence[Any] | None = None,
+    barriers: Set[Tensor] = frozenset(),
 ) -> list[Tensor | None]:
     """The gradient of the sum of all elements of `targets` in each source; None where a source has no influence.
 
-    `output_gradients` weighs the targets' elements (default: ones).
+    `output_gradients` weighs the targets' elements (default: ones). Nothing flows through `barriers`: values of variables,
+    which a program may have computed itself before it read them.
     """
     source_set = set(sources)
     total: dict[Tensor, Tensor] = {}
@@ -58,7 +62,7 @@ def gradients(
             seed = Tensor(TensorSpec((), "float32"), np.ones((), np.float32))
         add(target, broadcast_to(seed, target.shape))
 
-    for node in reversed(_nodes_between(targets, source_set)):
+    for node in reversed(_nodes_between(targets, source_set, barriers)):
         dys = [total.get(y) for y in node.outputs]
         if node.op.grad is None or all(dy is None for dy in dys):
             continue

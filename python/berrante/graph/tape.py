@@ -108,7 +108,8 @@ class GradientTape:
 
         leaves = [source(x) for x in flatten(sources)]
         weights = None if output_gradients is None else [as_tensor(w) for w in flatten(output_gradients)]
-        grads = gradients([as_tensor(t) for t in flatten(target)], leaves, weights)
+        targets = [as_tensor(t) for t in flatten(target)]
+        grads = gradients(targets, leaves, weights, barriers=set(self._leaves.values()))
         if unconnected_gradients == "zero":
             from berrante.graph.gradients import _zeros
 

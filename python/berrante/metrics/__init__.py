@@ -156,3 +156,11 @@ def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> An
         with custom_object_scope(custom_objects or {}):
             return get(config)
     return deserialize_keras_object(config, custom_objects)
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("PSNR", "SSIM", "DiceScore", "FID", "KID", "InceptionScore", "PrecisionRecall"):
+        from berrante import generative_metrics  # loaded when first asked for
+
+        return getattr(generative_metrics, name)
+    raise AttributeError(f"module 'berrante.metrics' has no attribute {name!r}")

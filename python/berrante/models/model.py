@@ -151,6 +151,10 @@ class Model(Trainer, Layer):
     def _casts_integers(self) -> bool:
         return False
 
+    def _has_call(self) -> bool:
+        """False for models of parts, such as a GAN, that define train_step alone."""
+        return self._graph is not None or type(self).call is not Model.call
+
     def call(self, inputs: Any, training: Any = None, mask: Any = None) -> Any:
         if self._graph is None:
             raise NotImplementedError(f"{type(self).__name__} must define call(), or be made from inputs and outputs")

@@ -87,6 +87,9 @@ class Trainer(Steps):
     def _known_output_names(self) -> list[str] | None:
         return None
 
+    def _has_call(self) -> bool:
+        raise NotImplementedError
+
     def _make_objectives(self, names: list[str | None]) -> None:
         a = self._compile_arguments
         self._objectives = CompiledObjectives(a["loss"], a["loss_weights"], a["metrics"], a["weighted_metrics"], names)
@@ -161,7 +164,7 @@ class Trainer(Steps):
 
     def _prepare_training(self, data: ArrayData, batch: int) -> None:
         """Builds the model and the optimizer before tracing, so that variables do not move afterwards."""
-        if not self.built:  # type: ignore[attr-defined]
+        if not self.built and self._has_call():  # type: ignore[attr-defined]
             self._build_from(data, batch)
         optimizer = self.optimizer
         if optimizer is not None and not optimizer.built and not self._overrides("train_step"):

@@ -210,12 +210,18 @@ def roll(x: Any, shift: int, axis: int | None = None) -> Tensor:
 
 
 @public
-def repeat(x: Any, repeats: int, axis: int | None = None) -> Tensor:
-    """Each element several times in a row along an axis (or of the flattened tensor)."""
+def repeat(x: Any, repeats: Any, axis: int | None = None) -> Tensor:
+    """Each element several times in a row along an axis (or of the flattened tensor): a number for all, or one for each."""
     x = as_tensor(x)
     if axis is None:
         x, axis = p.reshape(x, (x.size,)), 0
     axis = normalize_axis("repeat", axis, len(x.shape))
+    counts = np.atleast_1d(np.asarray(repeats))
+    if counts.size not in (1, x.shape[axis]):
+        raise ValueError(f"[repeat] expected 1 or {x.shape[axis]} repeats; received {counts.size}")
+    if counts.size > 1:
+        return take(x, np.repeat(np.arange(x.shape[axis]), counts), axis)
+    repeats = int(counts[0])
     wide = p.broadcast_to(expand_dims(x, axis + 1), (*x.shape[: axis + 1], repeats, *x.shape[axis + 1 :]))
     return p.reshape(wide, (*x.shape[:axis], x.shape[axis] * repeats, *x.shape[axis + 1 :]))
 

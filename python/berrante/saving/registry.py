@@ -77,6 +77,7 @@ def _builtins() -> dict[str, dict[str, Any]]:
     """family -> class name -> class."""
     if not _builtin_cache:
         from berrante import constraints, initializers, layers, losses, metrics, models, optimizers, regularizers
+        from berrante.generative_metrics import SAVED
         from berrante.models import generative
         from berrante.optimizers import schedules
 
@@ -88,7 +89,7 @@ def _builtins() -> dict[str, dict[str, Any]]:
             constraints=table(constraints.ALL), losses=table(losses.ALL), metrics=table(metrics.ALL),
             optimizers=table(optimizers.ALL, schedules.ALL),
             models={"Sequential": models.Sequential, "Functional": models.Model, "Model": models.Model},
-            berrante=table(generative.ALL, generative.LAYERS),
+            berrante=table(generative.ALL, generative.LAYERS, SAVED),
         )  # fmt: skip
     return _builtin_cache
 

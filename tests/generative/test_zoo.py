@@ -1,0 +1,77 @@
+"""Ready architectures: shapes, parameters, files that Keras reads with the same results, bad input."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import berrante
+from berrante import zoo
+
+BUILDERS: dict[str, tuple[Any, tuple[int, ...]]] = {
+    "lenet5": (lambda: zoo.lenet5(), (10,)),
+    "unet": (lambda: zoo.unet((16, 24, 3), filters=4, depth=2), (16, 24, 1)),
+    "unet of classes": (lambda: zoo.unet((16, 16, 1), classes=4, filters=4, depth=2, dropout=0.2), (16, 16, 4)),
+    "segnet": (lambda: zoo.segnet((16, 16, 3), filters=4, depth=2), (16, 16, 1)),
+    "generator": (lambda: zoo.dcgan((8, 8, 1), 6, filters=4)[0], (8, 8, 1)),
+    "conditional generator": (lambda: zoo.dcgan((8, 12, 3), 6, filters=4, num_classes=5)[0], (8, 12, 3)),
+    "discriminator": (lambda: zoo.dcgan((8, 8, 1), 6, filters=4, normalise="layer")[1], (1,)),
+    "conditional discriminator": (lambda: zoo.dcgan((8, 8, 1), 6, filters=4, num_classes=5)[1], (1,)),
+    "patches": (lambda: zoo.patch_discriminator((16, 16, 2), filters=4), (4, 4, 1)),
+    "residual": (lambda: zoo.resnet_generator((8, 8, 2), filters=4, blocks=1), (8, 8, 1)),
+    "upscaler": (lambda: zoo.super_resolution((4, 4, 1), filters=4, blocks=1), (16, 16, 1)),
+    "encoder": (lambda: zoo.conv_autoencoder((8, 8, 1), 5, (4, 8))[0], (5,)),
+    "decoder": (lambda: zoo.conv_autoencoder((8, 8, 1), 5, (4, 8))[1], (8, 8, 1)),
+    "map encoder": (lambda: zoo.conv_autoencoder((8, 8, 1), None, (4, 8))[0], (2, 2, 8)),
+    "dense decoder": (lambda: zoo.dense_autoencoder((8, 8, 1), 5)[1], (8, 8, 1)),
+}
+
+
+def inputs_of(model: Any) -> Any:
+    rng = np.random.default_rng(0)
+    arrays = [rng.random((2, *t.shape[1:])).astype("float32") for t in model.inputs]
+    return arrays if len(arrays) > 1 else arrays[0]
+
+
+@pytest.mark.parametrize("name", list(BUILDERS))
+def test_shapes_and_files(name: str, tmp_path: Path) -> None:
+    build, shape = BUILDERS[name]
+    model = build()
+    x = inputs_of(model)
+    y = model.predict(x)
+    assert y.shape == (2, *shape)
+    model.save(tmp_path / "m.keras")
+    np.testing.assert_array_equal(berrante.models.load_model(tmp_path / "m.keras").predict(x), y)
+    if name not in ("lenet5", "dense decoder"):
+        return  # Keras compiles each operation anew: a minute for the large ones
+    os.environ.setdefault("KERAS_BACKEND", "jax")
+    pytest.importorskip(os.environ["KERAS_BACKEND"])
+    theirs = pytest.importorskip("keras").models.load_model(tmp_path / "m.keras")
+    np.testing.assert_allclose(np.asarray(theirs(x)), y, rtol=1e-3, atol=1e-4)
+
+
+def test_an_upscaler_starts_near_the_bilinear_enlargement() -> None:
+    model = zoo.super_resolution((4, 4, 1), filters=4, blocks=1)
+    x = inputs_of(model)
+    np.testing.assert_allclose(
+        model.predict(x), np.asarray(berrante.layers.UpSampling2D(4, interpolation="bilinear")(x)), atol=0.2
+    )
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: zoo.unet((20, 16, 1), depth=3), "divisible by 2 .. depth = 8; received 20 x 16"),
+        (lambda: zoo.dcgan((30, 30, 1)), "divisible by 4; received 30 x 30"),
+        (lambda: zoo.conv_autoencoder((30, 30, 1), 4), "divisible by 4"),
+        (lambda: zoo.super_resolution((4, 4, 1), scale=3), "scale 2 or 4; received 3"),
+        (lambda: zoo.lenet5(pooling="sum"), "max or average"),
+    ],
+)
+def test_bad_input_is_refused(call: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        call()
