@@ -1,3 +1,13 @@
-"""Data sets on this machine: MNIST from Keras' cache or idx files, and scikit-learn's bundled digits."""
+"""Data sets, after keras.datasets: from Keras' own cache folder, or downloaded into it; and scikit-learn's bundled digits."""
 
-from berrante.datasets import digits, mnist
+from berrante.datasets import (
+    boston_housing,
+    california_housing,
+    cifar10,
+    cifar100,
+    digits,
+    fashion_mnist,
+    imdb,
+    mnist,
+    reuters,
+)

@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from berrante import config
 from berrante.layers.convolution import image_data_format
 from berrante.preprocessing.iterators import FORMATS, ImageIterator, check_subset
-from berrante.utils.images import FLOATX, img_to_array, load_img
+from berrante.utils.images import img_to_array, load_img
 from berrante.utils.parallel import each
 
 CHANNELS = {"rgb": 3, "rgba": 4, "grayscale": 1}
@@ -139,7 +140,7 @@ class DirectoryIterator(FilesIterator):
             save_format, subset, interpolation, keep_aspect_ratio,
         )  # fmt: skip
         self._check_class_mode(class_mode)
-        self.dtype = dtype or FLOATX
+        self.dtype = dtype or config.floatx()
         self.directory = os.fspath(directory)
         names = list(classes) if classes else sorted(e.name for e in os.scandir(self.directory) if e.is_dir())
         self.num_classes = len(names)
@@ -188,7 +189,7 @@ class DataFrameIterator(FilesIterator):
             save_format, subset, interpolation, keep_aspect_ratio,
         )  # fmt: skip
         self._check_class_mode(class_mode)
-        self.dtype = dtype or FLOATX
+        self.dtype = dtype or config.floatx()
         self.directory = os.fspath(directory) if directory else ""
         frame = dataframe.copy()
         has_classes = class_mode in ("binary", "categorical", "sparse")

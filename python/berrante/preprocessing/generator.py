@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from berrante import config
 from berrante.layers.convolution import image_data_format
 from berrante.preprocessing.affine import FILL_MODES
 from berrante.preprocessing.files import DataFrameIterator, DirectoryIterator
@@ -21,7 +22,6 @@ from berrante.preprocessing.transformations import (
     apply_channel_shift,
     flip_axis,
 )
-from berrante.utils.images import FLOATX
 
 
 def _zoom_range(value: Any) -> list[float]:
@@ -88,7 +88,7 @@ class ImageDataGenerator:
         self.fill_mode, self.cval, self.interpolation_order = fill_mode, cval, interpolation_order
         self.horizontal_flip, self.vertical_flip = horizontal_flip, vertical_flip
         self.rescale, self.preprocessing_function = rescale, preprocessing_function
-        self.data_format, self.dtype = image_data_format(data_format), dtype or FLOATX
+        self.data_format, self.dtype = image_data_format(data_format), dtype or config.floatx()
         last = self.data_format == "channels_last"
         self.channel_axis, self.row_axis, self.col_axis = (3, 1, 2) if last else (1, 2, 3)
         self._validation_split = validation_split

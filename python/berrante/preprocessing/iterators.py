@@ -17,9 +17,10 @@ from typing import Any
 
 import numpy as np
 
+from berrante import config
 from berrante.data import PyDataset
 from berrante.layers.convolution import image_data_format
-from berrante.utils.images import FLOATX, array_to_img
+from berrante.utils.images import array_to_img
 from berrante.utils.parallel import each
 
 FORMATS = ("png", "jpg", "jpeg", "bmp", "ppm", "tif", "tiff")
@@ -167,7 +168,7 @@ class NumpyArrayIterator(ImageIterator):
         dtype: Any = None,
     ) -> None:  # fmt: skip
         self.data_format = image_data_format(data_format)
-        self.dtype = dtype or FLOATX
+        self.dtype = dtype or config.floatx()
         others: list[np.ndarray] = []
         if isinstance(x, (tuple, list)):
             others = [np.asarray(o) for o in (x[1] if isinstance(x[1], list) else [x[1]])]

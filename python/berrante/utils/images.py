@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
+from berrante import config
 from berrante.layers.convolution import image_data_format
 from berrante.ops.core import as_tensor
 from berrante.utils.resampling import resize
 
-FLOATX = "float32"
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "hamming", "box", "lanczos")
 _MODES = {"rgb": "RGB", "rgba": "RGBA", "grayscale": "L"}
 
@@ -39,7 +39,7 @@ def array_to_img(x: Any, data_format: str | None = None, scale: bool = True, dty
     above 255 becomes an image of 32-bit integers.
     """
     data_format = image_data_format(data_format)
-    array = np.asarray(x, dtype=dtype or FLOATX)
+    array = np.asarray(x, dtype=dtype or config.floatx())
     if array.ndim != 3:
         raise ValueError(f"array_to_img: expected one image of rank 3; received shape {array.shape}")
     if data_format == "channels_first":
@@ -64,7 +64,7 @@ def array_to_img(x: Any, data_format: str | None = None, scale: bool = True, dty
 def img_to_array(img: Any, data_format: str | None = None, dtype: Any = None) -> np.ndarray:
     """The array [H, W, C] (or [C, H, W]) of a PIL image, float32 unless dtype says otherwise."""
     data_format = image_data_format(data_format)
-    x = np.array(img, dtype=dtype or FLOATX)
+    x = np.array(img, dtype=dtype or config.floatx())
     if x.ndim == 2:
         x = x[:, :, None]
     if x.ndim != 3:
