@@ -162,3 +162,11 @@ def test_a_training_loop_written_for_tensorflow(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "moved True True" in done.stdout
     assert "module 'tensorflow' has no attribute 'quantization'" in done.stdout
+
+
+def test_a_notebooks_traceback_shows_the_cell(tmp_path: Path) -> None:
+    document = {"cells": [{"cell_type": "code", "source": ["x = 1\n"]}, {"cell_type": "code", "source": ["\nx / 0"]}]}
+    (tmp_path / "n.ipynb").write_text(json.dumps(document))
+    done = run(tmp_path, "n.ipynb")
+    assert done.returncode == 1
+    assert "n.ipynb, cell 2" in done.stderr and "x / 0" in done.stderr and "ZeroDivisionError" in done.stderr

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import runpy
 import sys
+import traceback
 from collections.abc import Sequence
-from importlib.machinery import ModuleSpec
-from importlib.util import module_from_spec
 from pathlib import Path
+from types import ModuleType
 
 
 def run_script(script: str, arguments: Sequence[str], version: int | None) -> int:
@@ -18,7 +18,7 @@ def run_script(script: str, arguments: Sequence[str], version: int | None) -> in
         arguments: what the script finds in sys.argv after its name.
         version: the Keras whose habits to take, 2 or 3; None decides by what the script uses.
 
-    Returns 0; what the script raises (SystemExit included) passes through.
+    Returns 0, or 1 after an exception, whose traceback starts at the script; SystemExit and Ctrl-C pass through.
     """
     from berrante.compat import install_as_keras
 
@@ -29,23 +29,29 @@ def run_script(script: str, arguments: Sequence[str], version: int | None) -> in
     install_as_keras(version, path)
     sys.argv = [script, *arguments]
     sys.path.insert(0, str(path.resolve().parent))
-    if path.suffix == ".ipynb":
-        _run_notebook(path)
-    else:
-        runpy.run_path(script, run_name="__main__")
+    try:
+        if path.suffix == ".ipynb":
+            _run_notebook(path)
+        else:
+            runpy.run_path(script, run_name="__main__")
+    except Exception as error:
+        trace = error.__traceback__
+        while trace is not None and not trace.tb_frame.f_code.co_filename.startswith(script):
+            trace = trace.tb_next
+        sys.stdout.flush()
+        traceback.print_exception(type(error), error, trace or error.__traceback__)
+        return 1
     return 0
 
 
 def _run_notebook(path: Path) -> None:
-    from berrante.compat.notebook import NotebookLoader, show
+    from berrante.compat.notebook import run_notebook
 
-    loader = NotebookLoader(path)
-    module = module_from_spec(ModuleSpec("__main__", loader, origin=str(path)))
+    module = ModuleType("__main__")
     module.__file__ = str(path)
-    module.__dict__.update(__show__=show, display=show)
     before = sys.modules["__main__"]
     sys.modules["__main__"] = module
     try:
-        loader.exec_module(module)
+        run_notebook(path, module)
     finally:
         sys.modules["__main__"] = before

@@ -5,9 +5,10 @@ from __future__ import annotations
 import ast
 import importlib.abc
 import json
+import linecache
 import sys
 from pathlib import Path
-from types import CodeType
+from types import CodeType, ModuleType
 from typing import Any
 
 
@@ -50,25 +51,31 @@ def _without_magics(source: str, number: int, quiet: bool) -> str:
     return "\n".join(lines)
 
 
-class NotebookLoader(importlib.abc.InspectLoader):
-    """Makes a module of a notebook."""
+class CellLoader(importlib.abc.InspectLoader):
+    """Runs one cell in a module; tracebacks show the cell's own lines."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, number: int, source: str) -> None:
+        self.source = source
+        self.name = f"{path}, cell {number}"
 
     def get_source(self, fullname: str) -> str:
-        return "\n\n".join(read_cells(self.path))
+        return self.source
 
     def get_code(self, fullname: str) -> CodeType:
-        body: list[ast.stmt] = []
-        for number, cell in enumerate(read_cells(self.path), 1):
-            tree = ast.parse(cell, f"{self.path}, cell {number}")
-            if tree.body and isinstance(tree.body[-1], ast.Expr) and not cell.rstrip().endswith(";"):
-                last = tree.body[-1]
-                show = ast.Expr(ast.Call(ast.Name("__show__", ast.Load()), [last.value], []))
-                tree.body[-1] = ast.copy_location(show, last)
-            body.extend(ast.fix_missing_locations(tree).body)
-        return compile(ast.Module(body, []), str(self.path), "exec")
+        linecache.cache[self.name] = (len(self.source), None, self.source.splitlines(keepends=True), self.name)
+        tree = ast.parse(self.source, self.name)
+        if tree.body and isinstance(tree.body[-1], ast.Expr) and not self.source.rstrip().endswith(";"):
+            last = tree.body[-1]
+            shown = ast.Expr(ast.Call(ast.Name("__show__", ast.Load()), [last.value], []))
+            tree.body[-1] = ast.fix_missing_locations(ast.copy_location(shown, last))
+        return compile(tree, self.name, "exec")
+
+
+def run_notebook(path: Path, module: ModuleType) -> None:
+    """Runs all code cells in order in a module."""
+    module.__dict__.update(__show__=show, display=show)
+    for number, source in enumerate(read_cells(path), 1):
+        CellLoader(path, number, source).exec_module(module)
 
 
 def show(value: Any) -> None:
