@@ -45,6 +45,8 @@ def as_array(x: Any, what: str = "data") -> np.ndarray:
     """A C-contiguous, native array of real numbers; lists and tensors are converted."""
     if isinstance(x, (Tensor, Variable)):
         x = np.asarray(x)
+    if hasattr(x, "tocoo"):  # SciPy's sparse matrices
+        x = x.toarray()
     array = x if isinstance(x, np.ndarray) else np.asarray(getattr(x, "values", x))
     if array.dtype.kind not in "fiub":
         raise ValueError(f"{what}: expected an array of real numbers; received dtype {array.dtype}")
@@ -62,7 +64,8 @@ def arrays_of(structure: Any, what: str) -> Any:
     if isinstance(structure, dict):
         return {k: arrays_of(v, f"{what}[{k!r}]") for k, v in structure.items()}
     nested = isinstance(structure, (list, tuple)) and len(structure) > 0
-    if nested and all(hasattr(s, "shape") and len(s.shape) > 0 for s in structure):
+    arrays = [s for s in structure if s is not None] if nested else []
+    if arrays and all(hasattr(s, "shape") and len(s.shape) > 0 for s in arrays):
         return [arrays_of(s, f"{what}[{i}]") for i, s in enumerate(structure)]
     return as_array(structure, what)
 

@@ -134,12 +134,18 @@ def test_batch_normalisation() -> None:
     x = rows(16, 5) * 3 + 1
     layer = layers.BatchNormalization(momentum=0.5, input_shape=(5,))
     model = models.Sequential([layer])
-    layer.trainable = False
-    model.compile("sgd", "mse")
+    model.compile(optimizers.SGD(lr=0.0), "mse")
     model.train_on_batch(x, x)
-    _, _, mean, variance = layer.get_weights()
-    np.testing.assert_allclose(mean, 0.5 * x.mean(0), rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(variance, 0.5 + 0.5 * x.var(0) * 16 / (16 - 1.001), rtol=1e-4)
+    moved = layer.get_weights()[2:]
+    np.testing.assert_allclose(moved[0], 0.5 * x.mean(0), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(moved[1], 0.5 + 0.5 * x.var(0) * 16 / (16 - 1.001), rtol=1e-4)
+    # Frozen, it still normalises by the batch in training, and leaves its averages alone.
+    expected = np.mean(((x - x.mean(0)) / np.sqrt(x.var(0) + 1e-3) - x) ** 2)
+    model.trainable = False
+    with pytest.warns(UserWarning, match="Discrepancy"):
+        assert model.train_on_batch(x, x) == pytest.approx(expected, rel=1e-4)
+    for before, after in zip(moved, layer.get_weights()[2:]):
+        np.testing.assert_array_equal(before, after)
 
 
 def test_bilinear_upsampling_has_no_half_pixels() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from berrante.models.clone import clone_model
 from berrante.models.model import Model
 from berrante.models.perceptron import Perceptron
 from berrante.models.sequential import Sequential
@@ -21,11 +22,6 @@ def __getattr__(name: str) -> Any:
 
         return getattr(generative, name)
     raise AttributeError(f"module 'berrante.models' has no attribute {name!r}")
-
-
-def clone_model(model: Any, input_tensors: Any = None, clone_function: Any = None) -> Any:
-    """The same architecture with new weights."""
-    return type(model).from_config(model.get_config())
 
 
 def load_model(filepath: Any, custom_objects: Any = None, compile: bool = True, safe_mode: bool = True) -> Any:

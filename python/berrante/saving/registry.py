@@ -26,6 +26,7 @@ _MODULES = {
 class _Scope(threading.local):
     def __init__(self) -> None:
         self.objects: dict[str, Any] = {}
+        self.live = False
 
 
 _scope = _Scope()
@@ -62,6 +63,18 @@ def custom_object_scope(custom_objects: dict[str, Any]) -> Iterator[None]:
 
 
 CustomObjectScope = custom_object_scope
+
+
+@contextmanager
+def live_functions() -> Iterator[None]:
+    """Inside, functions that no name stands for stay objects in configs: for copies in memory, never for files."""
+    outer, _scope.live = _scope.live, True
+    try:
+        yield
+    finally:
+        _scope.live = outer
+
+
 _builtin_cache: dict[str, dict[str, Any]] = {}
 # Classes that stand in for the built-in ones of the same name, by family: those of Keras 2 under `berrante run --keras 2`.
 _dialect: dict[str, dict[str, Any]] = {}
@@ -119,6 +132,8 @@ def serialize_keras_object(obj: Any) -> Any:
     if callable(obj):
         name = getattr(obj, "__name__", type(obj).__name__)
         registered = _NAMES.get(obj)
+        if registered is None and _scope.live:
+            return obj
         if registered is None and name == "<lambda>":
             raise ValueError("a lambda cannot be saved; define and register a function or a class instead")
         module = "builtins" if registered is None else getattr(obj, "__module__", "")
@@ -222,7 +237,8 @@ def deserialize_keras_object(config: Any, custom_objects: Any = None, safe_mode:
         return cls
     if not isinstance(inner, dict):
         raise ValueError(f"{name}: expected a config of named values; received {type(inner).__name__}")
-    obj = cls.from_config(_prepare(cls, inner, depth))  # type: ignore[attr-defined]
+    prepared = _prepare(cls, inner, depth)
+    obj = cls.from_config(prepared) if hasattr(cls, "from_config") else cls(**prepared)
     build = config.get("build_config")
     if build and hasattr(obj, "build_from_config") and not getattr(obj, "built", True):
         obj.build_from_config(build)

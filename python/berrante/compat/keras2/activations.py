@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 from berrante import activations, ops
@@ -20,7 +21,15 @@ def of_keras2(argument: Any) -> Any:
 
 
 def get(identifier: Any) -> Any:
-    """An activation from a name, a config or a callable."""
+    """An activation from a name, a config or a callable; a layer passes with a warning."""
+    if isinstance(identifier, str) and identifier in ("relu", "softmax"):
+        return globals()[identifier]
+    if hasattr(identifier, "get_config") and callable(identifier):
+        warnings.warn(
+            f"Do not pass a layer instance (such as {type(identifier).__name__}) as the activation argument of another "
+            "layer. Use it like any other layer in a model.",
+            stacklevel=2,
+        )
     return of_keras2(activations.get(of_keras2(identifier)))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 from berrante import callbacks as core
@@ -12,9 +13,6 @@ class Callback(core.Callback):
 
     validation_data: Any = None
 
-    def __init__(self) -> None:
-        super().__init__()
-
     @property
     def model(self) -> Any:
         return self._model
@@ -24,7 +22,7 @@ class Callback(core.Callback):
         self._model = value
 
 
-class EarlyStopping(core.EarlyStopping):
+class EarlyStopping(Callback, core.EarlyStopping):
     """Stops when a value no longer improves; the best weights come back only if it stopped."""
 
     def on_train_end(self, logs: Any = None) -> None:
@@ -33,16 +31,19 @@ class EarlyStopping(core.EarlyStopping):
         super().on_train_end(logs)
 
 
-class ReduceLROnPlateau(core.ReduceLROnPlateau):
+class ReduceLROnPlateau(Callback, core.ReduceLROnPlateau):
     """Multiplies the rate by a factor when a value no longer improves; `epsilon` is the old name of min_delta."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         if "epsilon" in kwargs:
+            warnings.warn(
+                "`epsilon` argument is deprecated and will be removed, use `min_delta` instead.", stacklevel=2
+            )
             kwargs["min_delta"] = kwargs.pop("epsilon")
         super().__init__(*args, **kwargs)
 
 
-class LambdaCallback(core.LambdaCallback):
+class LambdaCallback(Callback, core.LambdaCallback):
     """Functions as hooks; other keywords become attributes, as in Keras 2."""
 
     def __init__(self, *args: Any, **hooks: Any) -> None:
@@ -55,9 +56,14 @@ class LambdaCallback(core.LambdaCallback):
                 setattr(self, name, value)
 
 
-class BaseLogger(core.Callback):
+class BaseLogger(Callback):
     """Accepted; fit averages metrics itself."""
 
     def __init__(self, stateful_metrics: Any = None) -> None:
         super().__init__()
         self.stateful_metrics = set(stateful_metrics or ())
+
+
+for _name, _base in list(vars(core).items()):
+    if isinstance(_base, type) and issubclass(_base, core.Callback) and _name not in globals() and _name[0] != "_":
+        globals()[_name] = type(_name, (Callback, _base), {"__module__": __name__, "__doc__": _base.__doc__})

@@ -53,12 +53,36 @@ def check_array_length_consistency(inputs: Any, targets: Any, weights: Any = Non
     def lengths(arrays: Any) -> set[int]:
         return {int(a.shape[0]) for a in to_list(arrays) if a is not None and hasattr(a, "shape")}
 
-    found = {name: lengths(a) for name, a in (("input", inputs), ("target", targets), ("weight", weights)) if a}
+    named = (("input", inputs), ("target", targets), ("weight", weights))
+    found = {name: lengths(a) for name, a in named if a is not None}
     for name, values in found.items():
         if len(values) > 1:
             raise ValueError(f"All {name} arrays should have the same number of samples. Got {sorted(values)}")
+    found = {name: values for name, values in found.items() if values}
     if len(set().union(*found.values())) > 1:
         raise ValueError(f"Input, target and weight arrays should have the same number of samples. Found {found}")
+
+
+def check_loss_and_target_compatibility(targets: Any, loss_fns: Any, output_shapes: Any) -> None:
+    """ValueError for targets whose shapes do not fit the losses, with what to do about it."""
+    from berrante.compat.keras2 import losses
+
+    same_shape = {losses.mean_squared_error, losses.binary_crossentropy, losses.categorical_crossentropy}
+    for y, loss, shape in zip(targets, loss_fns, output_shapes, strict=False):
+        if y is None or loss is None:
+            continue
+        if losses.get(loss) is losses.categorical_crossentropy and y.shape[-1] == 1:
+            raise ValueError(
+                f"You are passing a target array of shape {y.shape} while using as loss `categorical_crossentropy`, which "
+                "expects rows of zeros and a one; use to_categorical on it, or the loss `sparse_categorical_crossentropy`"
+            )
+        if losses.get(loss) in same_shape:
+            for extent, expected in zip(y.shape[1:], shape[1:]):
+                if expected is not None and extent != expected:
+                    raise ValueError(
+                        f"A target array with shape {y.shape} was passed for an output of shape {shape} while using as "
+                        f"loss `{losses.get(loss).__name__}`. This loss expects targets of the output's shape."
+                    )
 
 
 def standardize_weights(y: Any, sample_weight: Any = None, class_weight: Any = None, mode: Any = None) -> np.ndarray:

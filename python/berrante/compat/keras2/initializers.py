@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from berrante import initializers as core
+from berrante import ops
 
 
 def _compute_fans(shape: Any, data_format: str = "channels_last") -> tuple[float, float]:
@@ -21,6 +24,27 @@ def _compute_fans(shape: Any, data_format: str = "channels_last") -> tuple[float
         return core.compute_fans(shape)
     side = math.sqrt(math.prod(shape))
     return side, side
+
+
+class Identity(core.Identity):
+    """A multiple of the identity matrix; several side by side where one side is a multiple of the other."""
+
+    def __call__(self, shape: Any, dtype: Any = None) -> Any:
+        if len(shape) != 2:
+            raise ValueError("Identity matrix initializer can only be used for 2D matrices.")
+        short, long = min(shape), max(shape)
+        if long % short:
+            raise ValueError("Long side should be multiple of short side.")
+        eye = np.tile(np.eye(short), (shape[0] // short, shape[1] // short))
+        return ops.cast(self.gain * eye, dtype or "float32")
+
+
+identity = Identity
+
+
+def get(identifier: Any) -> Any:
+    """An initializer from a name, a config or a callable."""
+    return Identity() if identifier in ("identity", "Identity") else core.get(identifier)
 
 
 def __getattr__(name: str) -> Any:

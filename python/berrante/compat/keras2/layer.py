@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -17,6 +18,15 @@ from berrante.graph.variable import Variable
 from berrante.layers import layer as core
 
 _OWN_WEIGHTS = ("Embedding",)  # take `weights` themselves
+
+
+class _Frozen(threading.local):
+    """How many of the models being called are not trainable."""
+
+    depth = 0
+
+
+frozen = _Frozen()
 
 
 def rename_arguments(what: str, table: dict[str, str], kwargs: dict[str, Any]) -> dict[str, Any]:

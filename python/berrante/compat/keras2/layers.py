@@ -9,7 +9,7 @@ import numpy as np
 from berrante import layers as core
 from berrante import ops
 from berrante.compat.backend.state import get_uid
-from berrante.compat.keras2.layer import Layer
+from berrante.compat.keras2.layer import Layer, frozen
 from berrante.graph.keras_tensor import KerasTensor
 from berrante.layers import InputSpec
 
@@ -50,7 +50,7 @@ def Input(
 
 
 class BatchNormalization(Layer, core.BatchNormalization):
-    """Normalises by the batch in training whether trainable or not; the moving variance is nearly the unbiased one."""
+    """Normalises by the batch in training, trainable or not; the moving variance is nearly the unbiased one."""
 
     def __init__(self, axis: Any = -1, *args: Any, **kwargs: Any) -> None:
         for gone in ("mode", "renorm", "fused"):  # Keras 1 and TensorFlow
@@ -63,12 +63,17 @@ class BatchNormalization(Layer, core.BatchNormalization):
         axis = self.axis % len(inputs.shape)
         axes = [i for i in range(len(inputs.shape)) if i != axis]
         mean, variance = ops.moments(inputs, axes)
-        n = float(np.prod([inputs.shape[i] for i in axes]))
+        if self._trainable and not frozen.depth:
+            self._move(mean, variance, axes, inputs.shape)
+        return ops.batch_normalization(inputs, mean, variance, self.axis, self.beta, self.gamma, self.epsilon)
+
+    def _move(self, mean: Any, variance: Any, axes: list[int], shape: Any) -> None:
+        """The moving averages; Keras 2 leaves those of frozen layers and models alone."""
+        n = float(np.prod([shape[i] for i in axes]))
         unbiased = ops.multiply(variance, n / max(n - (1.0 + self.epsilon), self.epsilon))
         for moving, new in ((self.moving_mean, mean), (self.moving_variance, unbiased)):
             change = ops.multiply(ops.subtract(moving.value, ops.stop_gradient(new)), 1.0 - self.momentum)
             moving.assign(ops.subtract(moving.value, change))
-        return ops.batch_normalization(inputs, mean, variance, self.axis, self.beta, self.gamma, self.epsilon)
 
 
 def _legacy_bilinear(n: int, factor: int) -> np.ndarray:
@@ -94,6 +99,42 @@ class UpSampling2D(Layer, core.UpSampling2D):
         x = ops.tensordot(x, rows.T, [[1], [0]])  # [N, W, C, H']
         y = ops.transpose(ops.tensordot(x, columns.T, [[1], [0]]), (0, 2, 3, 1))  # [N, C, H', W'] -> [N, H', W', C]
         return ops.moveaxis(y, -1, 1) if first else y
+
+
+class LeakyReLU(Layer, core.LeakyReLU):
+    """x above 0, else alpha * x; Keras 2 took any alpha."""
+
+    def __init__(self, alpha: float = 0.3, **kwargs: Any) -> None:
+        super().__init__(negative_slope=0.3, **kwargs)
+        self.negative_slope = float(alpha)
+
+    def get_config(self) -> dict[str, Any]:
+        config = super().get_config()
+        config["alpha"] = config.pop("negative_slope")
+        return config
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Any:
+        config = dict(config)
+        if "negative_slope" in config:
+            config["alpha"] = config.pop("negative_slope")
+        return cls(**config)
+
+
+class Embedding(Layer, core.Embedding):
+    """Rows of a table."""
+
+    def __init__(self, input_dim: int, output_dim: int, *args: Any, **kwargs: Any) -> None:
+        kwargs.pop("dropout", None)  # Keras 1
+        shape, length = kwargs.get("input_shape"), kwargs.get("input_length")
+        if shape is not None and length is not None:
+            lengths = (length,) if isinstance(length, int) else tuple(length)
+            if len(lengths) != len(shape) or any(a is not None and a != b for a, b in zip(lengths, shape)):
+                raise ValueError(f"Embedding: input_length={length} does not fit input_shape={shape}")
+            kwargs.pop("input_length")
+        elif isinstance(length, (list, tuple)):
+            kwargs["input_shape"] = tuple(kwargs.pop("input_length"))
+        super().__init__(input_dim, output_dim, *args, **kwargs)
 
 
 class Lambda(Layer, core.Lambda):
@@ -143,9 +184,22 @@ class Dot(Layer, core.Dot):
         super().__init__(axes=axes, normalize=normalize, **kwargs)
 
 
+class _Merge:
+    """Keras 2's merges take two inputs at least (subtract exactly two)."""
+
+    def build(self, input_shape: Any) -> None:
+        if not isinstance(input_shape, list) or len(input_shape) < 2:
+            raise ValueError(f"A merge layer should be called on a list of at least 2 inputs. Got {input_shape}")
+        if type(self).__name__ == "Subtract" and len(input_shape) != 2:
+            raise ValueError(f"A `Subtract` layer should be called on exactly 2 inputs. Got {len(input_shape)}")
+        super().build(input_shape)  # type: ignore[misc]
+
+
 def _keras2(base: type) -> type:
     """A built-in layer as a Keras 2 layer."""
-    return type(base.__name__, (Layer, base), {"__module__": __name__, "__doc__": base.__doc__})
+    merge = base.__module__.endswith("merging") and base.__name__ != "Merge"
+    bases: tuple[type, ...] = (Layer, _Merge, base) if merge else (Layer, base)
+    return type(base.__name__, bases, {"__module__": __name__, "__doc__": base.__doc__})
 
 
 _WRITTEN = {name for name, value in list(globals().items()) if isinstance(value, type) and issubclass(value, Layer)}

@@ -100,9 +100,13 @@ def float_target(y_true: Any, y_pred: Any) -> Any:
 def weighted_score(fn: Any, y_true: Any, y_pred: Any, weights: Any = None) -> Any:
     """The scalar that Keras 2 makes of a loss: mean(score * w) / share of weights that are not 0."""
     score = fn(float_target(y_true, y_pred), y_pred)
-    if isinstance(score, KerasTensor):
-        raise ValueError(f"{getattr(fn, '__name__', fn)}: depends on placeholders that the model does not compute")
+    if isinstance(score, KerasTensor):  # of placeholders, outside a step
+        return ops.mean(score)
     score = as_tensor(score)
+    mask = getattr(y_pred, "_keras_mask", None)
+    if mask is not None and not isinstance(mask, KerasTensor) and len(mask.shape) <= len(score.shape):
+        counted = ops.cast(mask, "float32")
+        score = ops.divide(ops.multiply(score, counted), ops.mean(counted))
     if weights is None:
         return ops.mean(score)
     weights = ops.cast(weights, "float32")

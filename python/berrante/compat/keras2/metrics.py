@@ -24,6 +24,8 @@ from berrante.compat.keras2.losses import (  # noqa: F401
     sparse_categorical_crossentropy,
     squared_hinge,
 )
+from berrante.graph import trace
+from berrante.saving.registry import _scope
 
 mse = MSE = mean_squared_error
 mae = MAE = mean_absolute_error
@@ -73,6 +75,8 @@ def get(identifier: Any) -> Any:
         return _FUNCTIONS[identifier]
     if isinstance(identifier, str) and identifier in losses._FUNCTIONS:
         return losses._FUNCTIONS[identifier]
+    if isinstance(identifier, str) and identifier in _scope.objects:
+        return _scope.objects[identifier]
     if isinstance(identifier, (str, dict)):
         return core.get(identifier)
     if callable(identifier):
@@ -125,6 +129,25 @@ class BatchMean(core.Mean):
         super().update_state(value, sample_weight=float(y_pred.shape[0]))
 
 
+class Stateful(core.Metric):
+    """A Keras 2 layer that counts over batches (`stateful`): its value is what its last call gave."""
+
+    def __init__(self, layer: Any) -> None:
+        super().__init__(name=layer.name)
+        self._layer = layer
+        self.value = self.add_variable((), "zeros", name="value")
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:  # type: ignore[override]
+        self.value.assign(ops.cast(self._layer(losses.float_target(y_true, y_pred), y_pred), "float32"))
+
+    def result(self) -> Any:
+        return self.value.array.item() if trace.current() is None else self.value.value
+
+    def reset_state(self) -> None:
+        super().reset_state()
+        self._layer.reset_states()
+
+
 def for_output(spec: Any, loss: Any, weighted: bool) -> Any:
     """The running metric of one compile() entry for an output; metrics with states of their own stay as they are."""
     if spec is None or isinstance(spec, core.Metric):
@@ -135,5 +158,7 @@ def for_output(spec: Any, loss: Any, weighted: bool) -> Any:
         return fn
     if isinstance(fn, type) and issubclass(fn, core.Metric):
         return fn()
+    if getattr(fn, "stateful", False):
+        return Stateful(fn)
     name = str(key or getattr(fn, "name", None) or getattr(fn, "__name__", type(fn).__name__))
     return BatchMean(fn, f"weighted_{name}" if weighted else name, weighted)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from contextvars import ContextVar
 from typing import Any
 
 from berrante import models as core
@@ -10,6 +13,9 @@ from berrante.compat.backend.state import get_uid
 from berrante.compat.keras2.layers import Input, InputLayer, Layer
 from berrante.compat.keras2.training import Training
 from berrante.models import load_model, save_model
+from berrante.saving.registry import live_functions
+
+_writing: ContextVar[bool] = ContextVar("writing", default=False)
 
 
 class Model(Training, core.Model):  # type: ignore[misc]
@@ -39,11 +45,22 @@ class Model(Training, core.Model):  # type: ignore[misc]
         return core.Model.output_shape.fget(self)  # type: ignore[attr-defined]
 
     def get_config(self) -> dict[str, Any]:
-        return core.Model.get_config(self)
+        with _for_memory():
+            return core.Model.get_config(self)
+
+    def to_json(self, **kwargs: Any) -> str:
+        """The architecture as JSON; ValueError where a layer holds a function without a name."""
+        with _for_files():
+            return core.Model.to_json(self, **kwargs)
 
     def to_yaml(self, **kwargs: Any) -> str:
         """The architecture as YAML; needs PyYAML."""
         return str(_yaml().safe_dump(json.loads(self.to_json()), **kwargs))
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Writes architecture, weights, and compile and optimizer state to a file."""
+        with _for_files():
+            core.Model.save(self, *args, **kwargs)
 
     @property
     def state_updates(self) -> list[Any]:
@@ -77,7 +94,8 @@ class Sequential(Model, core.Sequential):  # type: ignore[misc]
         return Training.call(self, inputs, training)
 
     def get_config(self) -> dict[str, Any]:
-        return core.Sequential.get_config(self)
+        with _for_memory():
+            return core.Sequential.get_config(self)
 
     def pop(self, rebuild: bool = True) -> Any:
         """Removes the last layer."""
@@ -90,6 +108,20 @@ class Sequential(Model, core.Sequential):  # type: ignore[misc]
         if not isinstance(layer, core.Model.__mro__[-2]) and not hasattr(layer, "call"):
             raise TypeError(f"The added layer must be an instance of class Layer. Found: {layer!r}")
         core.Sequential.add(self, layer, rebuild)
+
+
+def _for_memory() -> Any:
+    """get_config() of a model may hold functions as they are, unless it is written to a file."""
+    return nullcontext() if _writing.get() else live_functions()
+
+
+@contextmanager
+def _for_files() -> Iterator[None]:
+    token = _writing.set(True)
+    try:
+        yield
+    finally:
+        _writing.reset(token)
 
 
 def _yaml() -> Any:
@@ -124,7 +156,7 @@ def model_from_config(config: Any, custom_objects: Any = None) -> Any:
 
 def clone_model(model: Any, input_tensors: Any = None, clone_function: Any = None) -> Any:
     """The same architecture with new weights."""
-    return core.clone_model(model, input_tensors, clone_function)
+    return core.clone_model(model, input_tensors, clone_function=clone_function)
 
 
 __all__ = [

@@ -250,4 +250,6 @@ def deserialize(config: dict[str, Any], custom_objects: Any = None) -> Any:
 
     known = {name.lower(): name for name in CLASSES}
     name = config["class_name"]
+    if name.lower() in known:
+        config["class_name"] = name.lower()  # as Keras 2 does
     return deserialize_keras_object({**config, "class_name": known.get(name.lower(), name)}, custom_objects)

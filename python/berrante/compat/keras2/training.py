@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from berrante import ops
+from berrante.compat.backend.state import _Phase
 from berrante.compat.differences import FIT_ARGUMENTS, GENERATOR_ARGUMENTS
 from berrante.compat.keras2 import optimizers
-from berrante.compat.keras2.layer import Layer, rename_arguments
+from berrante.compat.keras2.layer import Layer, frozen, rename_arguments
 from berrante.compat.keras2.objectives import Logs, Objectives
 from berrante.data import ArrayData
 from berrante.graph.keras_tensor import KerasTensor, bound, value_of
@@ -63,8 +64,18 @@ class Training(Layer):
 
     def _require_compiled(self, method: str) -> None:
         super()._require_compiled(method)  # type: ignore[misc]
+        if method != "evaluate":
+            self._check_trainable()
+
+    def summary(self, *args: Any, **kwargs: Any) -> None:
+        """Prints the layers, their output shapes and parameters."""
+        self._check_trainable()
+        order = ("line_length", "positions", "print_fn")
+        super().summary(**{**dict(zip(order, args)), **kwargs})  # type: ignore[misc]
+
+    def _check_trainable(self) -> None:
         collected = getattr(self, "_compiled_trainable", None)
-        if collected is not None and len(collected) != len(self.trainable_weights) and method != "evaluate":
+        if collected is not None and len(collected) != len(self.trainable_weights):
             warnings.warn(
                 "Discrepancy between trainable weights and collected trainable weights, did you set `model.trainable` "
                 "without calling `model.compile` after ?",
@@ -102,7 +113,13 @@ class Training(Layer):
         graph: FunctionGraph | None = self._graph  # type: ignore[attr-defined]
         if graph is None:
             return super().call(inputs, training)
-        outputs, known = graph.run_known(self._input_values(inputs), training)  # type: ignore[attr-defined]
+        if _Phase.fixed is not None:
+            training = bool(_Phase.fixed)
+        frozen.depth += not self._trainable
+        try:
+            outputs, known = graph.run_known(self._input_values(inputs), training)  # type: ignore[attr-defined]
+        finally:
+            frozen.depth -= not self._trainable
         object.__setattr__(self, "_known", known)
         return outputs
 
@@ -133,11 +150,11 @@ class Training(Layer):
                 )
             return ops.cast(value, tensor.dtype)
 
+    def _mode(self) -> Any:
+        return _Phase.fixed, super()._mode()  # type: ignore[misc]
+
     def _logs(self, kind: str, result: Any) -> dict[str, Any]:
         return Logs(super()._logs(kind, result))  # type: ignore[misc]
-
-    def _check_data(self, data: ArrayData) -> None:
-        super()._check_data(data)  # type: ignore[misc]
 
     # --- methods ----------------------------------------------------------------------------------------------------
 
@@ -146,9 +163,10 @@ class Training(Layer):
         kwargs = rename_arguments("fit", FIT_ARGUMENTS, kwargs)
         for ignored in _IGNORED:
             kwargs.pop(ignored, None)
+        validation = kwargs.get("validation_data")
         for callback in kwargs.get("callbacks") or []:
-            if hasattr(callback, "validation_data"):
-                callback.validation_data = kwargs.get("validation_data")
+            if hasattr(callback, "validation_data") and isinstance(validation, (tuple, list)):
+                callback.validation_data = _as_arrays(validation)
         history = super().fit(*args, **kwargs)  # type: ignore[misc]
         history.history = Logs(history.history)
         return history
@@ -232,6 +250,13 @@ class Training(Layer):
         if predictions.shape[-1] > 1:
             return predictions.argmax(axis=-1)
         return (predictions > 0.5).astype("int32")
+
+
+def _as_arrays(validation: Any) -> list[Any]:
+    """What Keras 2's callbacks find: the inputs, the targets, a weight a sample."""
+    x, y, *weights = validation
+    arrays = [*flatten(x), *flatten(y)]
+    return [*arrays, *(flatten(weights[0]) if weights else [np.ones(len(arrays[0]), np.float32)])]
 
 
 class _Restartable:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import types
 from typing import Any
 
 import h5py
@@ -82,16 +83,24 @@ def slice_arrays(arrays: Any, start: Any = None, stop: Any = None) -> Any:
     return arrays[start:stop] if hasattr(start, "__getitem__") or hasattr(arrays, "__getitem__") else [None]
 
 
-def func_dump(func: Any) -> tuple[str, Any, Any]:
-    """The function's name, its defaults and closure; code is never written."""
+def func_dump(func: Any) -> tuple[Any, Any, Any]:
+    """The function itself (never its code as text or bytes), its defaults and what its closure holds."""
     closure = tuple(c.cell_contents for c in func.__closure__) if func.__closure__ else None
-    return func.__name__, func.__defaults__, closure
+    return func, func.__defaults__, closure
 
 
 def func_load(code: Any, defaults: Any = None, closure: Any = None, globs: Any = None) -> Any:
-    """A callable passes; ValueError otherwise, since code in files is never run."""
+    """The function that func_dump gave, in this process; ValueError for anything else: serialised code is never run."""
+    if isinstance(code, (tuple, list)):
+        code, defaults, closure = code
     if callable(code):
-        return code
+        if closure is None and defaults is None:
+            return code
+        cells = None
+        if closure is not None:
+            cells = tuple(c if isinstance(c, types.CellType) else types.CellType(c) for c in closure)
+        made = types.FunctionType(code.__code__, globs or code.__globals__, code.__name__, defaults, cells)
+        return made
     raise ValueError("func_load: refused to make a function from serialised code; register it and load it by name")
 
 
@@ -140,6 +149,8 @@ def conv_output_length(input_length: Any, filter_size: int, padding: str, stride
     """How many places a window takes along a dimension."""
     if input_length is None:
         return None
+    if padding not in ("same", "valid", "full", "causal"):
+        raise AssertionError(f"padding: expected same, valid, full or causal; received {padding!r}")
     window = (filter_size - 1) * dilation + 1
     n = {"same": input_length, "causal": input_length, "full": input_length + window - 1}.get(
         padding, input_length - window + 1
@@ -151,6 +162,8 @@ def conv_input_length(output_length: Any, filter_size: int, padding: str, stride
     """The length that gives this many places."""
     if output_length is None:
         return None
+    if padding not in ("same", "valid", "full"):
+        raise AssertionError(f"padding: expected same, valid or full; received {padding!r}")
     pad = {"same": filter_size // 2, "valid": 0, "full": filter_size - 1}[padding]
     return (output_length - 1) * stride - 2 * pad + filter_size
 
@@ -201,6 +214,8 @@ class HDF5Matrix:
             if key + self.start >= self.end:
                 raise IndexError(f"row {key} is outside the {len(self)} rows")
             rows = key + self.start
+        elif key is None:
+            raise TypeError("expected a row, a range or positions; received None")
         else:
             places = np.asarray(key)
             if places.size and places.max() + self.start >= self.end:
@@ -213,17 +228,21 @@ class HDF5Matrix:
     def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
         return np.asarray(self[0 : len(self)], dtype=dtype)
 
+    def _sample(self) -> Any:
+        rows = self.data[self.start : self.start + 1]
+        return rows if self.normalizer is None else self.normalizer(rows)
+
     @property
     def shape(self) -> tuple[int, ...]:
-        return (len(self), *self.data.shape[1:])
+        return (len(self), *self._sample().shape[1:])
 
     @property
     def dtype(self) -> Any:
-        return self.data.dtype
+        return self._sample().dtype
 
     @property
     def ndim(self) -> int:
-        return int(self.data.ndim)
+        return len(self.shape)
 
     @property
     def size(self) -> int:
