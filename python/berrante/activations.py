@@ -10,6 +10,7 @@ from berrante.ops import (
     celu,
     elu,
     exponential,
+    glu,
     hard_shrink,
     hard_sigmoid,
     hard_silu,
@@ -28,6 +29,10 @@ from berrante.ops import (
     softmax,
     softplus,
     softsign,
+    sparse_plus,
+    sparse_sigmoid,
+    sparsemax,
+    squareplus,
     step,
     swish,
     tanh,
@@ -52,6 +57,7 @@ def gelu(x: Any, approximate: bool = False) -> Any:
 
 
 _ALL: tuple[Callable[..., Any], ...] = (
+    glu, sparse_plus, sparse_sigmoid, sparsemax, squareplus,
     relu, celu, elu, exponential, gelu, hard_shrink, hard_sigmoid, hard_silu, hard_tanh, leaky_relu, linear,
     log_sigmoid, log_softmax, mish, relu6, selu, sigmoid, silu, soft_shrink, softmax, softplus, softsign, step, tanh,
     tanh_shrink, threshold,

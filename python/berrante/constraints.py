@@ -102,3 +102,17 @@ def get(identifier: Any) -> Any:
     if callable(identifier):
         return identifier
     raise ValueError(f"expected a constraint (a name, a config or a callable); received {identifier!r}")
+
+
+def serialize(constraint: Any) -> Any:
+    """The constraint's config."""
+    from berrante.saving.registry import serialize_keras_object
+
+    return serialize_keras_object(constraint)
+
+
+def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
+    """The constraint of a config."""
+    from berrante.saving.registry import deserialize_keras_object
+
+    return deserialize_keras_object(config, custom_objects)

@@ -60,11 +60,14 @@ class Constant(Initializer):
 
 
 class RandomInitializer(Initializer):
-    """Draws from a seed; without one, every call draws anew."""
+    """Draws from a seed, the same values at every call, as in Keras 3; a SeedGenerator draws anew each time.
+
+    Without a seed the initializer takes one for itself when it is made.
+    """
 
     def __init__(self, seed: Any = None) -> None:
         self._config_seed = seed
-        self.seed = seed
+        self.seed = random.make_default_seed() if seed is None else seed
 
     def _draw_seed(self) -> Any:
         return self.seed
@@ -109,9 +112,11 @@ class RandomUniform(RandomInitializer):
         return {"minval": self.minval, "maxval": self.maxval, **super().get_config()}
 
 
-def compute_fans(shape: Shape) -> tuple[int, int]:
-    """Inputs and outputs of one unit: the receptive field times the channels."""
+def compute_fans(shape: Shape, input_axes: Any = None, output_axes: Any = None) -> tuple[int, int]:
+    """Inputs and outputs of one unit: the receptive field times the channels, or the products of the given axes."""
     shape = tuple(shape)
+    if input_axes is not None and output_axes is not None:
+        return math.prod(shape[a] for a in input_axes), math.prod(shape[a] for a in output_axes)
     if len(shape) < 1:
         return 1, 1
     if len(shape) == 1:
@@ -135,8 +140,6 @@ class VarianceScaling(RandomInitializer):
         input_axes: Any = None,
         output_axes: Any = None,
     ) -> None:
-        if input_axes is not None or output_axes is not None:
-            raise ValueError("VarianceScaling: input_axes and output_axes are not supported")
         if scale <= 0:
             raise ValueError(f"VarianceScaling: expected scale above 0; received {scale}")
         if mode not in ("fan_in", "fan_out", "fan_avg"):
@@ -149,9 +152,10 @@ class VarianceScaling(RandomInitializer):
             )
         super().__init__(seed)
         self.scale, self.mode, self.distribution = scale, mode, distribution
+        self.input_axes, self.output_axes = input_axes, output_axes
 
     def __call__(self, shape: Shape, dtype: Any = None) -> Tensor:
-        fan_in, fan_out = compute_fans(shape)
+        fan_in, fan_out = compute_fans(shape, self.input_axes, self.output_axes)
         n = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2.0}[self.mode]
         variance = self.scale / max(1.0, n)
         seed = self._draw_seed()
@@ -165,7 +169,13 @@ class VarianceScaling(RandomInitializer):
     def get_config(self) -> dict[str, Any]:
         return {
             "scale": self.scale, "mode": self.mode, "distribution": self.distribution, **super().get_config(),
+            **self._axes_config(),
         }  # fmt: skip
+
+    def _axes_config(self) -> dict[str, Any]:
+        """Only where they are set: earlier versions of Keras do not know them."""
+        axes = {"input_axes": self.input_axes, "output_axes": self.output_axes}
+        return {name: value for name, value in axes.items() if value is not None}
 
 
 def _scaling(name: str, scale: float, mode: str, distribution: str) -> type[VarianceScaling]:
@@ -174,7 +184,7 @@ def _scaling(name: str, scale: float, mode: str, distribution: str) -> type[Vari
             super().__init__(scale, mode, distribution, seed, input_axes, output_axes)
 
         def get_config(self) -> dict[str, Any]:
-            return RandomInitializer.get_config(self)
+            return {**RandomInitializer.get_config(self), **self._axes_config()}
 
     Scaling.__name__ = Scaling.__qualname__ = name
     Scaling.__doc__ = f"VarianceScaling(scale={scale}, mode={mode!r}, distribution={distribution!r})."

@@ -18,8 +18,9 @@ from berrante.graph.op import as_tensor
 from berrante.graph.primitives import cast, reshape, slice_
 from berrante.graph.tensor import DTYPES, Node, Tensor, TensorSpec
 from berrante.graph.variable import Variable
-from berrante.ops import creation, nn, reduction, shape
+from berrante.ops import creation, nn, reduction
 from berrante.ops import elementwise as e
+from berrante.ops.shape import take
 
 Shape = Sequence[int]
 
@@ -77,6 +78,11 @@ def set_global_seed(seed: int) -> None:
 
 def _fresh_seed() -> int:
     return int(_seeds.integers(1 << 31)) if _seeds is not None else secrets.randbits(31)
+
+
+def make_default_seed() -> int:
+    """A fresh seed; repeatable after `set_random_seed`."""
+    return _fresh_seed()
 
 
 def draw_seed(seed: Any) -> Tensor:
@@ -240,7 +246,7 @@ def categorical(logits: Any, num_samples: int, dtype: Any = "int32", seed: Any =
 def shuffle(x: Any, axis: int = 0, seed: Any = None) -> Tensor:
     """Rows (along an axis) in random order."""
     x = as_tensor(x)
-    return shape.take(x, reduction.argsort(_draw(_uniform, (x.shape[axis],), seed, "float32")), axis)
+    return take(x, reduction.argsort(_draw(_uniform, (x.shape[axis],), seed, "float32")), axis)
 
 
 def gamma(shape: Shape, alpha: float, dtype: Any = None, seed: Any = None) -> Tensor:

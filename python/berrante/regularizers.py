@@ -94,9 +94,9 @@ class OrthogonalRegularizer(Regularizer):
         return {"factor": self.factor, "mode": self.mode}
 
 
-l1, l2, l1_l2 = L1, L2, L1L2
+l1, l2, l1_l2, orthogonal_regularizer = L1, L2, L1L2, OrthogonalRegularizer
 ALL = (L1, L2, L1L2, OrthogonalRegularizer)
-_BY_NAME = {cls.__name__.lower(): cls for cls in ALL} | {"l1_l2": L1L2}
+_BY_NAME = {cls.__name__.lower(): cls for cls in ALL} | {"l1_l2": L1L2, "orthogonal_regularizer": OrthogonalRegularizer}
 
 
 def get(identifier: Any) -> Any:
@@ -114,3 +114,17 @@ def get(identifier: Any) -> Any:
     if callable(identifier):
         return identifier
     raise ValueError(f"expected a regularizer (a name, a config or a callable); received {identifier!r}")
+
+
+def serialize(regularizer: Any) -> Any:
+    """The regularizer's config."""
+    from berrante.saving.registry import serialize_keras_object
+
+    return serialize_keras_object(regularizer)
+
+
+def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
+    """The regularizer of a config."""
+    from berrante.saving.registry import deserialize_keras_object
+
+    return deserialize_keras_object(config, custom_objects)

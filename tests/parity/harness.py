@@ -24,6 +24,8 @@ Draw = Callable[[np.random.Generator], "Case"]
 
 FAMILIES = {
     "layers": "parity.layer_cases",
+    "ops": "parity.op_cases",
+    "parts": "parity.part_cases",
     "losses": "parity.loss_cases",
     "metrics": "parity.metric_cases",
     "optimizers": "parity.optimizer_cases",

@@ -44,8 +44,13 @@ class Peer:
     backend = ""
     k: Any
 
-    def function(self, function: Callable[..., Any], arrays: Sequence[np.ndarray], gradient: bool = True) -> dict:
-        """`function` on tensors of the arrays: results y0, y1 ... and gradients dx0 ... in the float arrays."""
+    def function(
+        self, function: Callable[..., Any], arrays: Sequence[np.ndarray], gradient: bool = True, traced: bool = True
+    ) -> dict:  # fmt: skip
+        """`function` on tensors of the arrays: results y0, y1 ... and gradients dx0 ... in the float arrays.
+
+        traced=False: only at once, for functions that need values.
+        """
         raise NotImplementedError
 
     def layer(
@@ -158,14 +163,18 @@ class OurPeer(Peer):
         results = Program(program, [t.spec for t in tensors])(*(t.numpy() for t in tensors))
         return [results[: counts[0]], results[counts[0]], results[counts[0] + 1 :]]
 
-    def function(self, function: Callable[..., Any], arrays: Sequence[np.ndarray], gradient: bool = True) -> dict:
+    def function(
+        self, function: Callable[..., Any], arrays: Sequence[np.ndarray], gradient: bool = True, traced: bool = True
+    ) -> dict:  # fmt: skip
         def body(*xs: Any) -> Any:
             return flatten(function(*xs)), [], [x for x in xs if x.dtype == "float32"] if gradient else []
 
         eager = [np.asarray(y) for y in flatten(function(*(self.k.ops.convert_to_tensor(a) for a in arrays)))]
+        if not traced:
+            return _named("y", eager)
         outputs, _, grads = self._trace(body, arrays, [])
-        for traced, at_once in zip(outputs, eager, strict=True):
-            np.testing.assert_allclose(traced, at_once, rtol=1e-5, atol=1e-5, err_msg="eager and traced differ")
+        for one, at_once in zip(outputs, eager, strict=True):
+            np.testing.assert_allclose(one, at_once, rtol=1e-5, atol=1e-5, err_msg="eager and traced differ")
         return {**_named("y", outputs), **_named("dx", grads)}
 
     def update(self, metric: Any, y: np.ndarray, p: np.ndarray, weights: np.ndarray | None) -> None:
@@ -241,7 +250,13 @@ class KerasPeer(Peer):
         if self.backend not in ("jax", "torch"):
             raise RuntimeError(f"expected KERAS_BACKEND jax or torch; it is {self.backend}")
 
-    def function(self, function: Callable[..., Any], arrays: Sequence[np.ndarray], gradient: bool = True) -> dict:
+    def function(
+        self, function: Callable[..., Any], arrays: Sequence[np.ndarray], gradient: bool = True, traced: bool = True
+    ) -> dict:  # fmt: skip
+        if not traced:
+            tensors = [self.k.ops.convert_to_tensor(a) for a in arrays]
+            return _named("y", [self.k.ops.convert_to_numpy(y) for y in flatten(function(*tensors))])
+
         def body(xs: Sequence[Any], _: Any) -> Any:
             return flatten(function(*xs)), [], []
 

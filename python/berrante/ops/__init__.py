@@ -4,15 +4,22 @@ They take tensors, variables, NumPy arrays, Python numbers and functional placeh
 placeholders). On concrete operands they run at once.
 """
 
+from berrante.ops import numpy  # noqa: F401
 from berrante.ops import operators as _operators  # noqa: F401
+from berrante.ops.arithmetic import *  # noqa: F403
+from berrante.ops.control import *  # noqa: F403
 from berrante.ops.conv import conv, conv_transpose, depthwise_conv, separable_conv
 from berrante.ops.core import (
+    allclose,
+    array,
     cast,
     cond,
     convert_to_numpy,
     convert_to_tensor,
     copy,
+    dtype,
     fori_loop,
+    get_item,
     is_tensor,
     ndim,
     shape,
@@ -24,6 +31,7 @@ from berrante.ops.core import (
 from berrante.ops.creation import (
     arange,
     empty,
+    empty_like,
     eye,
     full,
     full_like,
@@ -38,8 +46,10 @@ from berrante.ops.creation import (
     zeros_like,
 )
 from berrante.ops.elementwise import *  # noqa: F403
+from berrante.ops.gates import *  # noqa: F403
 from berrante.ops.image import resize, upsample
-from berrante.ops.linalg import dot, einsum, matmul, outer, tensordot, vdot
+from berrante.ops.joining import *  # noqa: F403
+from berrante.ops.linalg import cdist, dot, einsum, inner, matmul, outer, tensordot, vdot
 from berrante.ops.nn import (
     batch_normalization,
     binary_crossentropy,
@@ -105,6 +115,7 @@ from berrante.ops.reduction import (
     top_k,
     var,
 )
+from berrante.ops.segments import *  # noqa: F403
 from berrante.ops.shape import (
     broadcast_to,
     concatenate,
@@ -135,3 +146,5 @@ from berrante.ops.shape import (
     triu,
     unstack,
 )
+from berrante.ops.solving import *  # noqa: F403
+from berrante.ops.statistics import *  # noqa: F403

@@ -18,12 +18,37 @@ from berrante.ops.elementwise import where
 from berrante.ops.public import public
 
 
-def convert_to_tensor(x: Any, dtype: Any = None, sparse: Any = None) -> Any:
+def convert_to_tensor(x: Any, dtype: Any = None, sparse: Any = None, ragged: Any = None) -> Any:
     """x as a tensor, of a dtype if one is given."""
     if isinstance(x, KerasTensor):
         return x
     t = as_tensor(x)
     return p.cast(t, dtype) if dtype is not None else t
+
+
+def array(x: Any, dtype: Any = None) -> Any:
+    """x as a tensor, of a dtype if one is given."""
+    return convert_to_tensor(x, dtype)
+
+
+def dtype(x: Any) -> str:
+    """The name of x's dtype."""
+    return str(x.dtype) if isinstance(x, (Tensor, Variable, KerasTensor)) else as_tensor(x).dtype
+
+
+@public
+def get_item(x: Any, key: Any) -> Tensor:
+    """x[key]."""
+    return as_tensor(x)[key]  # type: ignore[index]
+
+
+@public
+def allclose(x1: Any, x2: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Tensor:
+    """Whether all elements are close, as `isclose` says."""
+    from berrante.ops.elementwise import isclose
+    from berrante.ops.reduction import all
+
+    return all(isclose(x1, x2, rtol, atol, equal_nan))
 
 
 def convert_to_numpy(x: Any) -> np.ndarray:

@@ -46,6 +46,12 @@ empty = zeros
 
 
 @public
+def empty_like(x: Any, dtype: Any = None) -> Tensor:
+    """All 0, in the shape (and dtype) of x."""
+    return full_like(x, 0, dtype)
+
+
+@public
 def full(shape: Any, fill_value: Any, dtype: Any = None) -> Tensor:
     """All one value."""
     value = as_tensor(fill_value)
@@ -72,24 +78,32 @@ def ones_like(x: Any, dtype: Any = None) -> Tensor:
     return full_like(x, 1, dtype)
 
 
-def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> Tensor:
-    """Numbers from start (0) up to, not including, stop."""
+def arange(start: Any, stop: Any = None, step: Any = None, dtype: Any = None) -> Tensor:
+    """Numbers from start (0) up to, not including, stop, `step` (1) apart."""
+    step = 1 if step is None else step
     if stop is None:
         start, stop = 0, start
     values = np.arange(start, stop, step)
     return _constant(values, dtype or standard_dtype(values.dtype))
 
 
-def linspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype: Any = None) -> Tensor:
-    """Evenly spaced numbers."""
-    return _constant(np.linspace(start, stop, num, endpoint), dtype or "float32")
+def linspace(
+    start: Any, stop: Any, num: int = 50, endpoint: bool = True, retstep: bool = False, dtype: Any = None,
+    axis: int = 0,
+) -> Any:  # fmt: skip
+    """Evenly spaced numbers (and their distance with retstep)."""
+    spread: Any = np.linspace  # NumPy's stubs want literals
+    values, step = spread(np.asarray(start), np.asarray(stop), num, endpoint, True, axis=axis)
+    y = _constant(values, dtype or "float32")
+    return (y, _constant(step, dtype or "float32")) if retstep else y
 
 
 def logspace(
-    start: Any, stop: Any, num: int = 50, endpoint: bool = True, base: float = 10, dtype: Any = None
+    start: Any, stop: Any, num: int = 50, endpoint: bool = True, base: float = 10, dtype: Any = None, axis: int = 0
 ) -> Tensor:
-    """Numbers evenly spaced on a logarithmic scale."""
-    return _constant(np.logspace(start, stop, num, endpoint, base), dtype or "float32")
+    """Numbers evenly spaced on a logarithmic scale, between powers of the base."""
+    values = np.logspace(np.asarray(start), np.asarray(stop), num, endpoint, base, axis=axis)
+    return _constant(values, dtype or "float32")
 
 
 def eye(N: int, M: int | None = None, k: int = 0, dtype: Any = "float32") -> Tensor:
@@ -97,7 +111,9 @@ def eye(N: int, M: int | None = None, k: int = 0, dtype: Any = "float32") -> Ten
     return _constant(np.eye(N, M, k), dtype or "float32")
 
 
-identity = eye
+def identity(n: int, dtype: Any = "float32") -> Tensor:
+    """The identity matrix."""
+    return eye(n, dtype=dtype)
 
 
 def tri(N: int, M: int | None = None, k: int = 0, dtype: Any = "float32") -> Tensor:

@@ -186,9 +186,6 @@ equal = _two("equal", _equal, "x1 == x2 as bool.")
 not_equal = _two("not_equal", _not_equal, "x1 != x2 as bool.")
 less = _two("less", _less, "x1 < x2 as bool.")
 less_equal = _two("less_equal", _less_equal, "x1 <= x2 as bool.")
-bitwise_and = _two("bitwise_and", _and, "Bits set in both integers.")
-bitwise_or = _two("bitwise_or", _or, "Bits set in either integer.")
-bitwise_xor = _two("bitwise_xor", _xor, "Bits set in one of the integers.")
 
 negative = _one("negative", _negative, "-x.")
 absolute = _one("absolute", _abs, "|x|.")
@@ -219,6 +216,27 @@ arccosh = _one("arccosh", _arccosh, "The inverse hyperbolic cosine.")
 arctanh = _one("arctanh", _arctanh, "The inverse hyperbolic tangent.")
 isnan = _one("isnan", _isnan, "Whether x is NaN.")
 isfinite = _one("isfinite", _isfinite, "Whether x is neither infinite nor NaN.")
+
+
+@public
+def bitwise_and(x: Any, y: Any) -> Tensor:
+    """Bits set in both integers."""
+    result: Tensor = _and(x, y)
+    return result
+
+
+@public
+def bitwise_or(x: Any, y: Any) -> Tensor:
+    """Bits set in either integer."""
+    result: Tensor = _or(x, y)
+    return result
+
+
+@public
+def bitwise_xor(x: Any, y: Any) -> Tensor:
+    """Bits set in one of the integers."""
+    result: Tensor = _xor(x, y)
+    return result
 
 
 @public
@@ -262,8 +280,14 @@ def round(x: Any, decimals: int = 0) -> Tensor:
 
 
 @public
-def where(condition: Any, x1: Any, x2: Any) -> Tensor:
-    """x1 where the condition holds (is not 0), else x2."""
+def where(condition: Any, x1: Any = None, x2: Any = None) -> Any:
+    """x1 where the condition holds (is not 0), else x2; without both, the coordinates where it holds."""
+    if x1 is None and x2 is None:
+        from berrante.ops.statistics import nonzero
+
+        return nonzero(condition)
+    if x1 is None or x2 is None:
+        raise ValueError("[where] expected both x1 and x2, or neither")
     result: Tensor = _select(_cast(condition, "bool"), x1, x2)
     return result
 
@@ -316,9 +340,13 @@ def logical_not(x: Any) -> Tensor:
 
 
 @public
-def isclose(x1: Any, x2: Any, rtol: float = 1e-5, atol: float = 1e-8) -> Tensor:
-    """|x1 - x2| <= atol + rtol * |x2|."""
-    result: Tensor = _less_equal(_abs(_subtract(x1, x2)), _add(_multiply(_abs(x2), rtol), atol))
+def isclose(x1: Any, x2: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Tensor:
+    """|x1 - x2| <= atol + rtol * |x2|, or equal infinities; NaN is close to NaN only with equal_nan."""
+    a, b = _float(x1), _float(x2)
+    near = _and(_less_equal(_abs(_subtract(a, b)), _add(_multiply(_abs(b), rtol), atol)), _isfinite(b))
+    result: Tensor = _or(near, _equal(a, b))
+    if equal_nan:
+        result = _or(result, _and(_isnan(a), _isnan(b)))
     return result
 
 
@@ -343,9 +371,13 @@ def logaddexp(x1: Any, x2: Any) -> Tensor:
 
 
 @public
-def nan_to_num(x: Any, nan: float = 0.0) -> Tensor:
-    """x with NaN replaced."""
-    result: Tensor = _select(_isnan(x), nan, x)
+def nan_to_num(x: Any, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> Tensor:
+    """x with NaN replaced, and infinities too (by the largest floats unless others are given)."""
+    x = _float(x)
+    largest = 3.4028234663852886e38
+    y = _select(_equal(x, float("inf")), largest if posinf is None else posinf, x)
+    y = _select(_equal(x, float("-inf")), -largest if neginf is None else neginf, y)
+    result: Tensor = _select(_isnan(x), nan, y)
     return result
 
 

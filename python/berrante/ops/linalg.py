@@ -122,23 +122,23 @@ def outer(x1: Any, x2: Any) -> Tensor:
 
 
 @public
-def einsum(subscripts: str, *operands: Any) -> Tensor:
-    """Sums of products by index letters (numpy.einsum without ellipsis), two operands at a time."""
-    text = subscripts.replace(" ", "")
-    left, arrow, output = text.partition("->")
-    terms = left.split(",")
-    if len(terms) != len(operands) or "." in text:
-        raise ValueError(f"[einsum] {subscripts!r} does not fit {len(operands)} operands")
-    if not arrow:
-        letters = left.replace(",", "")
-        output = "".join(sorted(c for c in set(letters) if letters.count(c) == 1))
+def einsum(subscripts: str, *operands: Any, **_: Any) -> Tensor:
+    """Sums of products by index letters, as numpy.einsum: ellipsis and diagonals included. Two operands at a time."""
     tensors = [cast(x, "float32") for x in operands]
-    for term, x in zip(terms, tensors, strict=True):
-        if len(term) != len(x.shape) or len(set(term)) != len(term):
-            raise ValueError(f"[einsum] operand {term!r} of {subscripts!r} does not fit shape {x.shape}")
-    x, have = tensors[0], terms[0]
-    for i, (y, term) in enumerate(zip(tensors[1:], terms[1:], strict=True)):
-        later = set(output).union(*terms[i + 2 :])
+    terms, output = _einsum_terms(subscripts, tensors)
+    pairs = [_diagonals(x, term) for x, term in zip(tensors, terms, strict=True)]
+    extents: dict[str, int] = {}
+    for x, term in pairs:
+        for c, n in zip(term, x.shape, strict=True):
+            known = extents.setdefault(c, n)
+            if known != n and 1 not in (known, n):
+                raise ValueError(f"[einsum] index {c!r} of {subscripts!r} has extents {known} and {n}")
+            extents[c] = max(known, n)
+    # Extents of 1 broadcast, as those that an ellipsis stands for may.
+    pairs = [(p.broadcast_to(x, tuple(extents[c] for c in term)), term) for x, term in pairs]
+    x, have = pairs[0]
+    for i, (y, term) in enumerate(pairs[1:]):
+        later = set(output).union(*(t for _, t in pairs[i + 2 :]))
         x, have = _contract(x, have, y, term, later)
     drop = [i for i, c in enumerate(have) if c not in output]
     x = sum(x, drop) if drop else x
@@ -146,6 +146,41 @@ def einsum(subscripts: str, *operands: Any) -> Tensor:
     if sorted(have) != sorted(output):
         raise ValueError(f"[einsum] {subscripts!r} asks for indices that no operand has")
     return transpose(x, [have.index(c) for c in output])
+
+
+def _einsum_terms(subscripts: str, tensors: list[Tensor]) -> tuple[list[str], str]:
+    """The operands' and the output's letters, each ellipsis written out in letters of its own."""
+    text = subscripts.replace(" ", "")
+    left, arrow, output = text.partition("->")
+    terms = left.split(",")
+    if len(terms) != len(tensors):
+        raise ValueError(f"[einsum] {subscripts!r} does not fit {len(tensors)} operands")
+    spare = [c for c in "ABCDEFGHIJKLMNOPQRSTUVWXYZ" if c not in text]
+    counts = [
+        len(x.shape) - len(t.replace("...", "")) if "..." in t else 0 for t, x in zip(terms, tensors, strict=True)
+    ]
+    dots = "".join(spare[: max([*counts, 0])])
+    terms = [t.replace("...", dots[len(dots) - n :] if n > 0 else "") for t, n in zip(terms, counts, strict=True)]
+    for term, x in zip(terms, tensors, strict=True):
+        if len(term) != len(x.shape) or "." in term:
+            raise ValueError(f"[einsum] operand {term!r} of {subscripts!r} does not fit shape {x.shape}")
+    if not arrow:
+        letters = "".join(terms)
+        output = "..." * bool(dots) + "".join(sorted(c for c in set(letters) - set(dots) if letters.count(c) == 1))
+    return terms, output.replace("...", dots)
+
+
+def _diagonals(x: Tensor, term: str) -> tuple[Tensor, str]:
+    """An operand whose letters are all different: repeated ones take the diagonal."""
+    from berrante.ops.shape import diagonal
+
+    for c in dict.fromkeys(term):
+        while term.count(c) > 1:
+            i = term.index(c)
+            j = term.index(c, i + 1)
+            x = diagonal(x, 0, i, j)
+            term = "".join(d for k, d in enumerate(term) if k not in (i, j)) + c
+    return x, term
 
 
 def _contract(a: Tensor, ia: str, b: Tensor, ib: str, later: set[str]) -> tuple[Tensor, str]:
@@ -166,6 +201,33 @@ def _contract(a: Tensor, ia: str, b: Tensor, ib: str, later: set[str]) -> tuple[
 
 
 @public
+def inner(x1: Any, x2: Any) -> Tensor:
+    """Sums of products over the last axes."""
+    a, b = as_tensor(x1), as_tensor(x2)
+    if not a.shape or not b.shape:
+        return e.multiply(a, b)
+    return tensordot(a, b, ([-1], [-1]))
+
+
+@public
+def cdist(x: Any, y: Any) -> Tensor:
+    """Euclidean distances between rows: [..., M, K] and [..., N, K] -> [..., M, N]."""
+    difference = e.subtract(expand_dims(x, -2), expand_dims(y, -3))
+    square = sum(e.square(difference), -1)
+    zero = e.equal(square, 0.0)
+    return e.where(zero, 0.0, e.sqrt(e.where(zero, 1.0, square)))
+
+
+@public
 def vdot(x1: Any, x2: Any) -> Tensor:
     """The sum of products of two flattened tensors."""
     return sum(e.multiply(p.reshape(x1, (-1,)), p.reshape(x2, (-1,))))
+
+
+def __getattr__(name: str) -> Any:
+    # keras.ops.linalg's decompositions live in `solving`, its norm in `reduction`.
+    from berrante import ops
+
+    if name.startswith("__") or not hasattr(ops, name):
+        raise AttributeError(f"module 'berrante.ops.linalg' has no attribute {name!r}")
+    return getattr(ops, name)

@@ -350,10 +350,10 @@ def _over_axes(w: Any, x: Tensor, axis: Any) -> Tensor:
 def layer_normalization(
     x: Any, gamma: Any = None, beta: Any = None, axis: Any = -1, epsilon: float | None = None
 ) -> Tensor:
-    """Normalises each sample over the given axes, then scales and shifts; epsilon is 1e-3 by default."""
+    """Normalises each sample over the given axes, then scales and shifts; epsilon is 1e-7 by default."""
     x = cast(x, "float32")
     mean, variance = moments(x, axis, keepdims=True)
-    y = e.multiply(e.subtract(x, mean), e.rsqrt(e.add(variance, 1e-3 if epsilon is None else epsilon)))
+    y = e.multiply(e.subtract(x, mean), e.rsqrt(e.add(variance, EPSILON if epsilon is None else epsilon)))
     if gamma is not None:
         y = e.multiply(y, _over_axes(gamma, x, axis))
     return y if beta is None else e.add(y, _over_axes(beta, x, axis))
@@ -361,19 +361,28 @@ def layer_normalization(
 
 @public
 def rms_normalization(x: Any, scale: Any = None, axis: Any = -1, epsilon: float | None = None) -> Tensor:
-    """x divided by its root mean square over axes, then scaled; epsilon is 1e-6 by default."""
+    """x divided by its root mean square over axes, then scaled; epsilon is 1e-7 by default."""
     x = cast(x, "float32")
     square = mean_over(e.square(x), axis, keepdims=True)
-    y = e.multiply(x, e.rsqrt(e.add(square, 1e-6 if epsilon is None else epsilon)))
+    y = e.multiply(x, e.rsqrt(e.add(square, EPSILON if epsilon is None else epsilon)))
     return y if scale is None else e.multiply(y, _over_axes(scale, x, axis))
 
 
 @public
 def normalize(x: Any, axis: Any = -1, order: int = 2, epsilon: float | None = None) -> Tensor:
     """x divided by its norm along axes, or by epsilon (1e-7) if that is larger."""
-    from berrante.ops.reduction import norm
+    from berrante.ops.reduction import vector_norm
 
     if isinstance(order, bool) or not isinstance(order, int) or order < 1:
         raise ValueError(f"[normalize] expected order to be a positive integer; received {order!r}")
     x = cast(x, "float32")
-    return e.divide(x, e.maximum(norm(x, order, axis, keepdims=True), EPSILON if epsilon is None else epsilon))
+    return e.divide(x, e.maximum(vector_norm(x, order, axis, keepdims=True), EPSILON if epsilon is None else epsilon))
+
+
+def __getattr__(name: str) -> Any:
+    # keras.ops.nn has a few more names, which live elsewhere here.
+    from berrante import ops
+
+    if name.startswith("__") or not hasattr(ops, name):
+        raise AttributeError(f"module 'berrante.ops.nn' has no attribute {name!r}")
+    return getattr(ops, name)

@@ -57,24 +57,26 @@ def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
 
 
 @public
-def max(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """The largest element over axes; NaN if there is one. Ties share the gradient."""
-    return _reduction("max", x, axis, keepdims)
+def max(x: Any, axis: Axis = None, keepdims: bool = False, initial: Any = None) -> Tensor:
+    """The largest element over axes (and `initial`); NaN if there is one. Ties share the gradient."""
+    y = _reduction("max", x, axis, keepdims)
+    return y if initial is None else e.maximum(y, initial)
 
 
 @public
-def min(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """The smallest element over axes; NaN if there is one. Ties share the gradient."""
-    return _reduction("min", x, axis, keepdims)
+def min(x: Any, axis: Axis = None, keepdims: bool = False, initial: Any = None) -> Tensor:
+    """The smallest element over axes (and `initial`); NaN if there is one. Ties share the gradient."""
+    y = _reduction("min", x, axis, keepdims)
+    return y if initial is None else e.minimum(y, initial)
 
 
 amax, amin = max, min
 
 
 @public
-def prod(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
+def prod(x: Any, axis: Axis = None, keepdims: bool = False, dtype: Any = None) -> Tensor:
     """The product over axes."""
-    return _reduction("prod", x, axis, keepdims)
+    return _reduction("prod", x if dtype is None else cast(x, dtype), axis, keepdims)
 
 
 @public
@@ -130,7 +132,26 @@ def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
 
 @public
 def norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """The vector norm over axes: 2 by default, 1, inf, -inf or another exponent."""
+    """The norm over axes, as numpy.linalg.norm: of vectors (one axis) or matrices (two), Frobenius' by default."""
+    from berrante.ops.norms import matrix_norm
+
+    x = cast(x, "float32")
+    if isinstance(ord, str) and ord not in ("fro", "nuc"):
+        raise ValueError(f"[norm] expected ord to be a number, 'fro' or 'nuc'; received {ord!r}")
+    axes = normalize_axes("norm", axis, len(x.shape)) if axis is not None else tuple(range(len(x.shape)))
+    if ord is None or (len(axes) == 2 and ord == "fro"):
+        return vector_norm(x, 2, axis, keepdims)
+    if len(axes) == 2:
+        return matrix_norm(x, ord, tuple(axis) if isinstance(axis, (list, tuple)) else axes, keepdims)
+    if len(axes) != 1 or isinstance(ord, str):
+        raise ValueError(f"[norm] ord={ord!r} does not fit axes {axes} of shape {x.shape}")
+    return vector_norm(x, ord, axis, keepdims)
+
+
+def vector_norm(x: Any, ord: Any, axis: Axis, keepdims: bool) -> Tensor:
+    """The vector norm over axes: 2, 1, 0, inf, -inf or another exponent."""
+    if ord == 0:
+        return sum(cast(e.not_equal(x, 0.0), "float32"), axis, keepdims)
     if ord in (None, 2, "fro", "euclidean"):
         return e.sqrt(sum(e.square(cast(x, "float32")), axis, keepdims))
     if ord == 1:
@@ -245,21 +266,31 @@ _cumsum: Op = Op(
 )
 
 
+def _count_dtype(x: Any) -> str:
+    """The dtype of running sums: integers stay integers."""
+    dtype = as_tensor(x).dtype
+    return "float32" if dtype == "float32" else "int32"
+
+
 @public
-def cumsum(x: Any, axis: int | None = None, exclusive: bool = False, reverse: bool = False) -> Tensor:
-    """Running sums along an axis (of the flattened tensor by default), float32."""
+def cumsum(
+    x: Any, axis: int | None = None, dtype: Any = None, exclusive: bool = False, reverse: bool = False
+) -> Tensor:  # fmt: skip
+    """Running sums along an axis (of the flattened tensor by default); computed in float32."""
+    kind = dtype or _count_dtype(x)
     x = cast(x, "float32")
     if axis is None:
         x, axis = reshape(x, (x.size,)), 0
     result: Tensor = _cumsum(
         x, axis=normalize_axis("cumsum", axis, len(x.shape)), exclusive=bool(exclusive), reverse=bool(reverse)
     )
-    return result
+    return cast(result, kind)
 
 
 @public
-def cumprod(x: Any, axis: int | None = None) -> Tensor:
-    """Running products along an axis."""
+def cumprod(x: Any, axis: int | None = None, dtype: Any = None) -> Tensor:
+    """Running products along an axis (of the flattened tensor by default); computed in float32."""
+    kind = dtype or _count_dtype(x)
     x = cast(x, "float32")
     if axis is None:
         x, axis = reshape(x, (x.size,)), 0
@@ -271,7 +302,7 @@ def cumprod(x: Any, axis: int | None = None) -> Tensor:
         start = tuple(i if d == axis else 0 for d in range(len(x.shape)))
         part = slice_(x, start, tuple(1 if d == axis else n for d, n in enumerate(x.shape)))
         parts.append(e.multiply(parts[-1], part) if parts else part)
-    return concatenate(parts, axis)
+    return cast(concatenate(parts, axis), kind) if parts else cast(x, kind)
 
 
 def _infer_sort(x: Tensor, descending: int) -> tuple[TensorSpec, TensorSpec]:

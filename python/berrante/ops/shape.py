@@ -338,8 +338,11 @@ def take_along_axis(x: Any, indices: Any, axis: int | None = None) -> Tensor:
 
 
 @public
-def one_hot(x: Any, num_classes: int, axis: int = -1, dtype: Any = "float32") -> Tensor:
-    """1 at the class and 0 elsewhere, along a new axis; a class outside the range gives all 0."""
+def one_hot(x: Any, num_classes: int, axis: int = -1, dtype: Any = None, sparse: bool = False) -> Tensor:
+    """1 at the class and 0 elsewhere, along a new axis; a class outside the range gives all 0. float32 by default."""
+    if sparse:
+        raise ValueError("[one_hot] sparse=True is not supported")
+    dtype = dtype or "float32"
     x = cast(x, "int32")
     hot = cast(e.equal(expand_dims(x, -1), arange(num_classes)), dtype)
     rank = len(hot.shape)
@@ -348,12 +351,19 @@ def one_hot(x: Any, num_classes: int, axis: int = -1, dtype: Any = "float32") ->
 
 
 @public
-def multi_hot(inputs: Any, num_classes: int, axis: int = -1, dtype: Any = "float32") -> Tensor:
-    """1 at each of a row's classes."""
-    hot = one_hot(inputs, num_classes)
+def multi_hot(
+    inputs: Any, num_classes: int | None = None, axis: int = -1, dtype: Any = None, sparse: bool = False,
+    **kwargs: Any,
+) -> Tensor:  # fmt: skip
+    """1 at each of a row's classes; float32 by default."""
+    num_classes = kwargs.pop("num_tokens", num_classes)
+    if sparse or kwargs or num_classes is None:
+        raise ValueError(f"[multi_hot] expected num_classes alone; received {num_classes}, sparse={sparse}, {kwargs}")
+    dtype = dtype or "float32"
+    hot = one_hot(inputs, num_classes, axis)
     from berrante.ops.reduction import max as largest
 
-    return cast(largest(hot, -2), dtype) if len(hot.shape) > 1 else cast(hot, dtype)
+    return cast(largest(hot, 1 if len(hot.shape) > 2 else 0), dtype)
 
 
 @public
