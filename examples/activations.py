@@ -11,9 +11,11 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
 
 target = sys.argv[1] if len(sys.argv) > 1 else "activations.png"
-names = [n for n in activations.NAMES if n not in ("softmax", "log_softmax", "threshold", "swish", "hard_swish")]
+# Not those of a whole axis, nor the second names.
+others = ("softmax", "log_softmax", "sparsemax", "glu", "threshold", "swish", "hard_swish")
+names = [n for n in activations.NAMES if n not in others]
 x = np.linspace(-4, 4, 401, dtype=np.float32)
-figure, axes = plt.subplots(5, 5, figsize=(14, 12))
+figure, axes = plt.subplots(-(-len(names) // 5), 5, figsize=(14, 14))
 for axis, name in zip(axes.flat, names):
     axis.plot(x, np.asarray(activations.get(name)(x)))
     axis.set_title(name)
