@@ -11,27 +11,38 @@ constexpr float kInfinity = __builtin_inff();
 // 2^n for n in [-126, 127].
 BERRANTE_INLINE vf power_of_two(vi n) { return as_float((n + 127) << 23); }
 
-// exp(x) = 2^n exp(r), |r| <= ln2 / 2, n split in two so that denormal results come out right.
-BERRANTE_INLINE vf exp(vf x) {
-  vf clamped = min(max(x, splat(-104.0f)), splat(89.0f));
-  clamped = select(x != x, splat(0.0f), clamped);
-  const vf magic = splat(12582912.0f);  // 1.5 * 2^23: rounds to an integer in the low bits
-  const vf shifted = clamped * 1.44269504088896341f + magic;
-  const vf n_float = shifted - magic;
-  const vi n = to_int(n_float);
-  vf r = clamped - n_float * 0.693145751953125f;
-  r = r - n_float * 1.42860682030941723212e-6f;
+// exp(r) for |r| <= ln2 / 2.
+BERRANTE_INLINE vf exp_near_zero(vf r) {
   vf p = splat(1.9875691500e-4f);
   p = p * r + 1.3981999507e-3f;
   p = p * r + 8.3334519073e-3f;
   p = p * r + 4.1665795894e-2f;
   p = p * r + 1.6666665459e-1f;
   p = p * r + 5.0000001201e-1f;
-  p = p * (r * r) + r + 1.0f;
+  return p * (r * r) + r + 1.0f;
+}
+
+constexpr float kRounding = 12582912.0f;  // 1.5 * 2^23: added to a number it rounds it to an integer in the low bits
+constexpr float kLog2E = 1.44269504088896341f, kLn2High = 0.693145751953125f, kLn2Low = 1.42860682030941723212e-6f;
+
+// exp(x) = 2^n exp(r), |r| <= ln2 / 2, n split in two so that denormal results come out right.
+BERRANTE_INLINE vf exp(vf x) {
+  vf clamped = min(max(x, splat(-104.0f)), splat(89.0f));
+  clamped = select(x != x, splat(0.0f), clamped);
+  const vf n_float = (clamped * kLog2E + kRounding) - kRounding;
+  const vi n = to_int(n_float);
+  const vf p = exp_near_zero(clamped - n_float * kLn2High - n_float * kLn2Low);
   const vi half = n >> 1;
   vf y = p * power_of_two(half) * power_of_two(n - half);
   y = select(x > 88.7228393f, splat(kInfinity), y);
   return select(x != x, x, y);
+}
+
+// The same for |x| <= 87 alone: 2^n comes straight from the low bits of the rounded number.
+BERRANTE_INLINE vf exp_of_ordinary(vf x) {
+  const vf shifted = x * kLog2E + (kRounding + 127.0f);
+  const vf n = shifted - (kRounding + 127.0f);
+  return exp_near_zero(x - n * kLn2High - n * kLn2Low) * as_float(as_int(shifted) << 23);
 }
 
 // log(x) = e ln2 + log(m), m in [sqrt(1/2), sqrt(2)).
@@ -79,7 +90,7 @@ BERRANTE_INLINE vf tanh(vf x) {
   p = p * z + 1.33314422036e-1f;
   p = p * z - 3.33332819422e-1f;
   const vf small = p * z * x + x;
-  const vf large = copy_sign(1.0f - 2.0f / (exp(min(a + a, splat(40.0f))) + 1.0f), x);
+  const vf large = copy_sign(1.0f - 2.0f / (exp_of_ordinary(min(a + a, splat(40.0f))) + 1.0f), x);
   return select(x != x, x, select(a < 0.625f, small, large));
 }
 

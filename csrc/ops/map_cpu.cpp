@@ -3,7 +3,7 @@
 // is one vector loop over the tile, found in a table. Broadcast inputs are expanded per tile: single elements once a
 // task, vectors that repeat (a bias over the last dimension) once a task into a buffer that tiles read at an offset,
 // other patterns element by element. Outputs are stored at the end of each tile, so an output may be an input's memory.
-#include "../cpu/math.h"
+#include "../cpu/philox.h"
 
 namespace berrante {
 namespace BERRANTE_ISA {
@@ -184,49 +184,46 @@ void micro_coordinate(const float* a, const float* b, const float*, float* out, 
   }
 }
 
-// Philox4x32-10 (Salmon et al., 2011): block number in the counter's low words, seed words as the key.
-BERRANTE_INLINE void philox(uint32_t k0, uint32_t k1, uint64_t block, uint32_t word[4]) {
-  uint32_t c0 = static_cast<uint32_t>(block), c1 = static_cast<uint32_t>(block >> 32), c2 = 0, c3 = 0;
-  for (int round = 0; round < 10; ++round) {
-    const uint64_t p0 = static_cast<uint64_t>(0xD2511F53u) * c0, p1 = static_cast<uint64_t>(0xCD9E8D57u) * c2;
-    c0 = static_cast<uint32_t>(p1 >> 32) ^ c1 ^ k0;
-    c2 = static_cast<uint32_t>(p0 >> 32) ^ c3 ^ k1;
-    c1 = static_cast<uint32_t>(p1);
-    c3 = static_cast<uint32_t>(p0);
-    k0 += 0x9E3779B9u;
-    k1 += 0xBB67AE85u;
-  }
-  word[0] = c0;
-  word[1] = c1;
-  word[2] = c2;
-  word[3] = c3;
-}
-
-// f(words of the block, which of them) for each element.
+// f(blocks, out) for every kBlocks blocks: it writes their 4 * kBlocks values.
 template <class F>
-BERRANTE_INLINE void each_word(const float* a, const float* b, float* out, int64_t n, const Context& at, F f) {
-  const auto k0 = static_cast<uint32_t>(int_at(a)), k1 = static_cast<uint32_t>(int_at(b));
-  uint32_t word[4] = {};
-  for (int64_t i = 0; i < n; ++i) {
-    const int64_t element = at.first + i;
-    if (i == 0 || element % 4 == 0) philox(k0, k1, static_cast<uint64_t>(element / 4), word);
-    f(word, static_cast<int>(element % 4), out + i);
+BERRANTE_INLINE void each_block(const float* a, const float* b, float* out, int64_t n, const Context& at, F f) {
+  const auto seed0 = static_cast<uint32_t>(int_at(a)), seed1 = static_cast<uint32_t>(int_at(b));
+  alignas(64) float values[4 * kBlocks];
+  for (int64_t i = -(at.first % 4); i < n; i += 4 * kBlocks) {
+    const Blocks blocks = philox(seed0, seed1, static_cast<uint64_t>(at.first + i) / 4);
+    if (i >= 0 && i + 4 * kBlocks <= n) {
+      f(blocks, out + i);
+      continue;
+    }
+    f(blocks, values);
+    const int64_t first = i < 0 ? -i : 0, last = n - i < 4 * kBlocks ? n - i : 4 * kBlocks;
+    __builtin_memcpy(out + i + first, values + first, static_cast<size_t>(last - first) * 4);
   }
 }
-
-BERRANTE_INLINE float unit(uint32_t word) { return static_cast<float>(word >> 8) * 0x1p-24f; }
 
 void micro_uniform(const float* a, const float* b, const float*, float* out, int64_t n, const Context& at) {
-  each_word(a, b, out, n, at, [](const uint32_t* word, int k, float* y) { *y = unit(word[k]); });
+  each_block(a, b, out, n, at, [](const Blocks& blocks, float* y) {
+    write_words(blocks, y);
+    for (int i = 0; i < 4 * kBlocks; i += kLanes) store(y + i, unit(load(y + i)));
+  });
 }
 void micro_bits(const float* a, const float* b, const float*, float* out, int64_t n, const Context& at) {
-  each_word(a, b, out, n, at, [](const uint32_t* word, int k, float* y) { __builtin_memcpy(y, word + k, 4); });
+  each_block(a, b, out, n, at, [](const Blocks& blocks, float* y) { write_words(blocks, y); });
 }
+// Box-Muller on word pairs: the even words give radii, the odd ones angles.
 void micro_normal(const float* a, const float* b, const float*, float* out, int64_t n, const Context& at) {
-  each_word(a, b, out, n, at, [](const uint32_t* word, int k, float* y) {
-    const float radius = __builtin_sqrtf(-2.0f * __builtin_logf(unit(word[k & 2]) + 0x1p-24f));
-    const float angle = 6.28318530717958647692f * unit(word[(k & 2) + 1]);
-    *y = radius * ((k & 1) != 0 ? __builtin_sinf(angle) : __builtin_cosf(angle));
+  each_block(a, b, out, n, at, [](const Blocks& blocks, float* y) {
+    alignas(64) float word[4 * kBlocks], even[2 * kBlocks], odd[2 * kBlocks];
+    write_words(blocks, word);
+    for (int i = 0; i < 2 * kBlocks; ++i) even[i] = word[2 * i], odd[i] = word[2 * i + 1];
+    for (int i = 0; i < 2 * kBlocks; i += kLanes) {
+      const vf radius = root(-2.0f * log(unit(load(even + i)) + 0x1p-24f));
+      vf sine, cosine;
+      sine_of_turns(unit(load(odd + i)), sine, cosine);
+      store(even + i, radius * cosine);
+      store(odd + i, radius * sine);
+    }
+    for (int i = 0; i < 2 * kBlocks; ++i) y[2 * i] = even[i], y[2 * i + 1] = odd[i];
   });
 }
 
