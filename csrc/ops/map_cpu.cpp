@@ -2,7 +2,8 @@
 // micro-program is a buffer of one tile in scratch, or the input's own memory where that is dense. Each micro-operation
 // is one vector loop over the tile, found in a table. Broadcast inputs are expanded per tile: single elements once a
 // task, vectors that repeat (a bias over the last dimension) once a task into a buffer that tiles read at an offset,
-// other patterns element by element. Outputs are stored at the end of each tile, so an output may be an input's memory.
+// other patterns element by element. The last micro-operation of an output writes straight into its memory, unless an
+// input that lies there is read later; other outputs are stored at the end of each tile.
 #include "../cpu/philox.h"
 
 namespace berrante {
@@ -281,7 +282,7 @@ void plan_map(const Call& call, Plan& plan) {
   const int64_t n = elements(attrs);
   if (attrs.shape.size < 1 || attrs.shape.size > kMaxRank || call.n_in > kMaxIn ||
       attrs.strides.size != call.n_in * attrs.shape.size || attrs.code.size % 5 != 0 ||
-      attrs.outputs.size != call.n_out) {
+      attrs.outputs.size != call.n_out || call.n_out > kMaxIn) {
     plan.error = "the attributes do not fit together";
     return;
   }
@@ -423,6 +424,36 @@ void set_up(const Call& call, const map_attrs& attrs, std::byte* scratch, int64_
   }
 }
 
+bool overlap(const View& a, const View& b) {
+  int64_t m = 4, n = 4;
+  for (int d = 0; d < a.rank; ++d) m *= a.shape[d];
+  for (int d = 0; d < b.rank; ++d) n *= b.shape[d];
+  const char *p = static_cast<const char*>(a.data), *q = static_cast<const char*>(b.data);
+  return p < q + n && q < p + m;
+}
+
+// The position in the code of the last micro-operation that writes output k, if it may write into the output's memory.
+// Before that the register serves other values; after that no input that lies there is read.
+int64_t direct_write(const Call& call, const map_attrs& attrs, int k) {
+  const int64_t r = attrs.outputs.data[k];
+  if (call.out[k].dtype != DType::float32 && call.out[k].dtype != DType::int32) return -1;
+  for (int other = 0; other < k; ++other)
+    if (attrs.outputs.data[other] == r) return -1;
+  int64_t last = -1;
+  for (int64_t i = 0; i < attrs.code.size; i += 5)
+    if (attrs.code.data[i + 1] == r) last = i;
+  if (last < 0) return -1;
+  for (int64_t input = 0; input < call.n_in; ++input) {
+    if (!overlap(call.in[input], call.out[k])) continue;
+    for (int other = 0; other < call.n_out; ++other)
+      if (attrs.outputs.data[other] == input) return -1;
+    for (int64_t i = last + 5; i < attrs.code.size; i += 5)
+      for (int operand = 2; operand < 5; ++operand)
+        if (attrs.code.data[i + operand] == input) return -1;
+  }
+  return last;
+}
+
 void run_map(const Call& call, const Range& range) {
   const auto& attrs = attrs_of<map_attrs>(call);
   const int64_t total = elements(attrs);
@@ -432,6 +463,8 @@ void run_map(const Call& call, const Range& range) {
   Machine m;
   set_up(call, attrs, range.scratch, tile, m);
   const int64_t first_temporary = call.n_in + attrs.constants.size;
+  int64_t direct[kMaxIn];
+  for (int k = 0; k < call.n_out; ++k) direct[k] = direct_write(call, attrs, k);
   for (int64_t at = begin; at < end; at += kTile) {
     const int64_t n = end - at < kTile ? end - at : kTile;
     for (int k = 0; k < call.n_in; ++k) {
@@ -453,9 +486,14 @@ void run_map(const Call& call, const Range& range) {
         const bool constant = r >= call.n_in && r < first_temporary;
         operand[k] = constant && micro.integer_operands ? m.as_integer[r] : m.value[r];
       }
-      micro.function(operand[0], operand[1], operand[2], m.buffer[op[1]], n, context);
+      float* target = m.buffer[op[1]];
+      for (int k = 0; k < call.n_out; ++k)
+        if (direct[k] == i) target = static_cast<float*>(call.out[k].data) + at;
+      micro.function(operand[0], operand[1], operand[2], target, n, context);
+      m.value[op[1]] = target;
     }
     for (int k = 0; k < call.n_out; ++k) {
+      if (direct[k] >= 0) continue;
       const int64_t r = attrs.outputs.data[k];
       const bool constant = r >= call.n_in && r < first_temporary;
       const float* from = constant && call.out[k].dtype != DType::float32 ? m.as_integer[r] : m.value[r];
