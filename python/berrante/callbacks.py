@@ -73,7 +73,11 @@ class CallbackList:
         if not hook.startswith("on_"):
             raise AttributeError(hook)
 
+        expected = 2 if "batch" in hook or "epoch" in hook else 1  # (number, logs) or (logs,)
+
         def call(*args: Any) -> None:
+            if len(args) < expected:
+                args = (*args, {})  # Keras always passes logs
             for callback in self.callbacks:
                 getattr(callback, hook)(*args)
 

@@ -105,5 +105,5 @@ GENERATOR_ARGUMENTS = {
 }  # fmt: skip
 
 # Keys of logs and the names by which they also answer.
-LOG_ALIASES = {"acc": "accuracy", "accuracy": "acc"}
+LOG_ALIASES = {"acc": "accuracy", "accuracy": "acc", "lr": "learning_rate", "learning_rate": "lr"}
 METRIC_KEYS = {"accuracy": "acc", "acc": "acc", "crossentropy": "ce", "ce": "ce"}

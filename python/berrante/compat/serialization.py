@@ -1,3 +1,6 @@
-"""`serialize`, `deserialize` and `get` for the modules of Keras 3 that have them."""
+"""`serialize` and `deserialize` for the modules of Keras that have them."""
 
 from __future__ import annotations
+
+from berrante.saving.registry import deserialize_keras_object as deserialize
+from berrante.saving.registry import serialize_keras_object as serialize

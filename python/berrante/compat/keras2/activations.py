@@ -33,6 +33,20 @@ def get(identifier: Any) -> Any:
     return of_keras2(activations.get(of_keras2(identifier)))
 
 
+def serialize(activation: Any) -> Any:
+    """The activation's name, or the config of a registered one."""
+    name = getattr(activation, "__name__", None)
+    return name if name in ("hard_sigmoid", "relu", "softmax") else activations.serialize(activation)
+
+
+def deserialize(config: Any, custom_objects: Any = None) -> Any:
+    """The activation of a name or config."""
+    from berrante.saving.registry import custom_object_scope
+
+    with custom_object_scope(custom_objects or {}):
+        return get(config)
+
+
 def relu(x: Any, alpha: float = 0.0, max_value: float | None = None, threshold: float = 0.0) -> Any:
     """x above the threshold, else alpha * (x - threshold); at most max_value."""
     return activations.relu(x, alpha, max_value, threshold)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
+import numpy as np
+
 from berrante import callbacks as core
 
 
@@ -23,12 +25,43 @@ class Callback(core.Callback):
 
 
 class EarlyStopping(Callback, core.EarlyStopping):
-    """Stops when a value no longer improves; the best weights come back only if it stopped."""
+    """Stops when a value no longer improves on the best (or the baseline); the best weights return when it stops."""
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        super().on_train_begin(logs)
+        self.wait, self.stopped_epoch = 0, 0
+        self._best_value = self.baseline
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        value = (logs or {}).get(self.monitor)
+        if value is None:
+            warnings.warn(
+                f"Early stopping conditioned on metric `{self.monitor}` which is not available. Available metrics are: "
+                f"{','.join(logs or {})}",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+            return
+        up = self.mode == "max" or (self.mode == "auto" and "acc" in self.monitor)
+        gain = float("inf") if self._best_value is None else (value - self._best_value) * (1 if up else -1)
+        if gain > abs(self.min_delta):
+            self._best_value = self.best = value
+            self.wait = 0
+            if self.restore_best_weights:
+                self.best_weights = self.model.get_weights()
+            return
+        self.wait += 1
+        if self.wait >= self.patience:
+            self.stopped_epoch = epoch
+            self.model.stop_training = True
+            if self.restore_best_weights and self.best_weights is not None:
+                if self.verbose > 0:
+                    print("Restoring model weights from the end of the best epoch")
+                self.model.set_weights(self.best_weights)
 
     def on_train_end(self, logs: Any = None) -> None:
-        if self.restore_best_weights and not self.stopped_epoch:
-            self.best_weights = None
-        super().on_train_end(logs)
+        if self.stopped_epoch > 0 and self.verbose > 0:
+            print(f"Epoch {self.stopped_epoch + 1:05d}: early stopping")
 
 
 class ReduceLROnPlateau(Callback, core.ReduceLROnPlateau):
@@ -41,6 +74,16 @@ class ReduceLROnPlateau(Callback, core.ReduceLROnPlateau):
             )
             kwargs["min_delta"] = kwargs.pop("epsilon")
         super().__init__(*args, **kwargs)
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        optimizer = self.model.optimizer
+        if not hasattr(optimizer, "learning_rate"):  # an object that only has `lr`
+            optimizer.learning_rate = np.asarray(optimizer.lr)
+            super().on_epoch_end(epoch, logs)
+            optimizer.lr.assign(np.float32(optimizer.learning_rate))
+            del optimizer.learning_rate
+        else:
+            super().on_epoch_end(epoch, logs)
 
 
 class LambdaCallback(Callback, core.LambdaCallback):

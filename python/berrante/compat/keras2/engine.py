@@ -81,7 +81,7 @@ def check_loss_and_target_compatibility(targets: Any, loss_fns: Any, output_shap
                 if expected is not None and extent != expected:
                     raise ValueError(
                         f"A target array with shape {y.shape} was passed for an output of shape {shape} while using as "
-                        f"loss `{losses.get(loss).__name__}`. This loss expects targets of the output's shape."
+                        f"loss `{losses.get(loss).__name__}`. This loss expects targets to have the same shape as the output."
                     )
 
 

@@ -139,7 +139,7 @@ class Layer(core.Layer):
     @property
     def updates(self) -> list[Any]:
         """The moving averages and such that a training step changes beside the trainable weights."""
-        return list(self.non_trainable_weights) if self._trainable else []
+        return []
 
     def add_update(self, updates: Any, inputs: Any = None) -> None:
         """Pairs of a variable and its new value, assigned at once or in the step that is traced."""

@@ -10,6 +10,7 @@ from berrante import layers as core
 from berrante import ops
 from berrante.compat.backend.state import get_uid
 from berrante.compat.keras2.layer import Layer, frozen
+from berrante.compat.keras2.memory import for_memory
 from berrante.graph.keras_tensor import KerasTensor
 from berrante.layers import InputSpec
 
@@ -66,6 +67,12 @@ class BatchNormalization(Layer, core.BatchNormalization):
         if self._trainable and not frozen.depth:
             self._move(mean, variance, axes, inputs.shape)
         return ops.batch_normalization(inputs, mean, variance, self.axis, self.beta, self.gamma, self.epsilon)
+
+    @property
+    def updates(self) -> list[Any]:
+        """The moving averages, unless frozen or only ever called with training=False."""
+        calls = [node for node in self._nodes if node.kwargs.get("training") is not False]
+        return [self.moving_mean, self.moving_variance] if self._trainable and calls else []
 
     def _move(self, mean: Any, variance: Any, axes: list[int], shape: Any) -> None:
         """The moving averages; Keras 2 leaves those of frozen layers and models alone."""
@@ -145,6 +152,10 @@ class Lambda(Layer, core.Lambda):
     ) -> None:
         super().__init__(function, output_shape, mask, arguments, **kwargs)
 
+    def get_config(self) -> dict[str, Any]:
+        with for_memory():
+            return super().get_config()
+
     def _depends_on_training(self) -> bool:
         import inspect
 
@@ -162,6 +173,15 @@ class _Conv2DArguments:
         elif "nb_row" in kwargs and "nb_col" in kwargs:
             kwargs["kernel_size"] = (kwargs.pop("nb_row"), kwargs.pop("nb_col"))
         kwargs.pop("output_shape", None)  # Keras 1's Deconvolution2D
+        if (
+            type(self).__name__ == "Conv2DTranspose"
+            and len(args) > 2
+            and isinstance(args[2], tuple)
+            and len(args[2]) > 2
+        ):
+            args = (*args[:2], *args[3:])
+        if "atrous_rate" in kwargs:
+            kwargs["dilation_rate"] = kwargs.pop("atrous_rate")
         super().__init__(*args, **kwargs)
 
 
@@ -175,6 +195,39 @@ class Conv2DTranspose(_Conv2DArguments, Layer, core.Conv2DTranspose):  # type: i
 
 class SeparableConv2D(_Conv2DArguments, Layer, core.SeparableConv2D):  # type: ignore[misc]
     """A depthwise convolution, then a pointwise one."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        if "init" in kwargs:
+            kwargs["depthwise_initializer"] = kwargs["pointwise_initializer"] = kwargs.pop("init")
+        super().__init__(*args, **kwargs)
+
+
+class Conv1D(Layer, core.Conv1D):
+    """[N, L, C] -> [N, L', filters]."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        if "input_dim" in kwargs:
+            kwargs["input_shape"] = (kwargs.pop("input_length", None), kwargs.pop("input_dim"))
+        if "atrous_rate" in kwargs:
+            kwargs["dilation_rate"] = kwargs.pop("atrous_rate")
+        super().__init__(*args, **kwargs)
+
+
+class ZeroPadding2D(Layer, core.ZeroPadding2D):
+    """Zeros around images; Keras 1 named the sides in a dict."""
+
+    def __init__(self, padding: Any = (1, 1), *args: Any, **kwargs: Any) -> None:
+        if isinstance(padding, dict):
+            sides = [padding.get(f"{side}_pad", 0) for side in ("top", "bottom", "left", "right")]
+            padding = (tuple(sides[:2]), tuple(sides[2:]))
+        super().__init__(padding, *args, **kwargs)
+
+
+class Dropout(Layer, core.Dropout):
+    """Zeroes a share of the inputs in training; Keras 2 brought any rate into [0, 1]."""
+
+    def __init__(self, rate: float, *args: Any, **kwargs: Any) -> None:
+        super().__init__(min(1.0, max(0.0, rate)), *args, **kwargs)
 
 
 class Dot(Layer, core.Dot):
@@ -193,6 +246,16 @@ class _Merge:
         if type(self).__name__ == "Subtract" and len(input_shape) != 2:
             raise ValueError(f"A `Subtract` layer should be called on exactly 2 inputs. Got {len(input_shape)}")
         super().build(input_shape)  # type: ignore[misc]
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        if mask is not None:
+            if not isinstance(mask, list):
+                raise ValueError("`mask` should be a list.")
+            if not isinstance(inputs, list):
+                raise ValueError("`inputs` should be a list.")
+            if len(mask) != len(inputs):
+                raise ValueError("The lists `inputs` and `mask` should have the same length.")
+        return super().compute_mask(inputs, mask)  # type: ignore[misc]
 
 
 def _keras2(base: type) -> type:

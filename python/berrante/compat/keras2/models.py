@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
-from contextvars import ContextVar
 from typing import Any
 
 from berrante import models as core
 from berrante.compat.backend.state import get_uid
 from berrante.compat.keras2.layers import Input, InputLayer, Layer
+from berrante.compat.keras2.memory import for_files, for_memory
 from berrante.compat.keras2.training import Training
-from berrante.models import load_model, save_model
-from berrante.saving.registry import live_functions
-
-_writing: ContextVar[bool] = ContextVar("writing", default=False)
+from berrante.models import load_model
 
 
 class Model(Training, core.Model):  # type: ignore[misc]
@@ -45,12 +40,12 @@ class Model(Training, core.Model):  # type: ignore[misc]
         return core.Model.output_shape.fget(self)  # type: ignore[attr-defined]
 
     def get_config(self) -> dict[str, Any]:
-        with _for_memory():
+        with for_memory():
             return core.Model.get_config(self)
 
     def to_json(self, **kwargs: Any) -> str:
         """The architecture as JSON; ValueError where a layer holds a function without a name."""
-        with _for_files():
+        with for_files():
             return core.Model.to_json(self, **kwargs)
 
     def to_yaml(self, **kwargs: Any) -> str:
@@ -59,8 +54,14 @@ class Model(Training, core.Model):  # type: ignore[misc]
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         """Writes architecture, weights, and compile and optimizer state to a file."""
-        with _for_files():
+        with for_files():
             core.Model.save(self, *args, **kwargs)
+
+    @property
+    def updates(self) -> list[Any]:
+        """What a training step changes beside the trainable weights; nothing in a frozen model."""
+        found = [u for layer in self.layers for u in getattr(layer, "updates", [])] if self._trainable else []
+        return list(dict.fromkeys(found))
 
     @property
     def state_updates(self) -> list[Any]:
@@ -94,7 +95,7 @@ class Sequential(Model, core.Sequential):  # type: ignore[misc]
         return Training.call(self, inputs, training)
 
     def get_config(self) -> dict[str, Any]:
-        with _for_memory():
+        with for_memory():
             return core.Sequential.get_config(self)
 
     def pop(self, rebuild: bool = True) -> Any:
@@ -108,20 +109,6 @@ class Sequential(Model, core.Sequential):  # type: ignore[misc]
         if not isinstance(layer, core.Model.__mro__[-2]) and not hasattr(layer, "call"):
             raise TypeError(f"The added layer must be an instance of class Layer. Found: {layer!r}")
         core.Sequential.add(self, layer, rebuild)
-
-
-def _for_memory() -> Any:
-    """get_config() of a model may hold functions as they are, unless it is written to a file."""
-    return nullcontext() if _writing.get() else live_functions()
-
-
-@contextmanager
-def _for_files() -> Iterator[None]:
-    token = _writing.set(True)
-    try:
-        yield
-    finally:
-        _writing.reset(token)
 
 
 def _yaml() -> Any:
@@ -152,6 +139,13 @@ def model_from_config(config: Any, custom_objects: Any = None) -> Any:
     from berrante.saving.registry import deserialize_keras_object
 
     return deserialize_keras_object(config, custom_objects)
+
+
+def save_model(
+    model: Any, filepath: Any, overwrite: bool = True, include_optimizer: bool = True, **kwargs: Any
+) -> None:
+    """model.save."""
+    model.save(filepath, overwrite=overwrite, include_optimizer=include_optimizer, **kwargs)
 
 
 def clone_model(model: Any, input_tensors: Any = None, clone_function: Any = None) -> Any:

@@ -99,6 +99,14 @@ class Optimizer(core.Optimizer):
             grads = [ops.clip(g, -self.clipvalue, self.clipvalue) for g in grads]
         return grads
 
+    def _check_known(self, variables: Any) -> None:
+        """An optimizer may go on to another model in Keras 2: it starts anew there."""
+        if any(v not in self._index for v in variables):
+            for v in [v for vs in self._slots.values() for v in vs]:
+                self._variables.remove(v)
+            self._slots, self._flat, self._flat_slots, self.built = {}, None, {}, False
+            self.build(variables)
+
     def get_gradients(self, loss: Any, params: Any) -> list[Any]:
         """The (clipped) gradients of a symbolic loss."""
         from berrante.compat.backend.symbolic import gradients

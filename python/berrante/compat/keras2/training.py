@@ -163,6 +163,7 @@ class Training(Layer):
         kwargs = rename_arguments("fit", FIT_ARGUMENTS, kwargs)
         for ignored in _IGNORED:
             kwargs.pop(ignored, None)
+        self._check_classes(args[1] if len(args) > 1 else kwargs.get("y"), kwargs.get("class_weight"))
         validation = kwargs.get("validation_data")
         for callback in kwargs.get("callbacks") or []:
             if hasattr(callback, "validation_data") and isinstance(validation, (tuple, list)):
@@ -170,6 +171,14 @@ class Training(Layer):
         history = super().fit(*args, **kwargs)  # type: ignore[misc]
         history.history = Logs(history.history)
         return history
+
+    def _check_classes(self, y: Any, class_weight: Any) -> None:
+        if not isinstance(class_weight, dict) or not isinstance(y, np.ndarray):
+            return
+        found = y.argmax(-1) if y.ndim > 1 and y.shape[-1] > 1 else y.reshape(-1)
+        missing = set(np.unique(found).astype(int).tolist()) - {int(k) for k in class_weight}
+        if missing and all(isinstance(k, (int, np.integer)) for k in class_weight):
+            raise ValueError(f"class_weight: the classes {sorted(missing)} exist in the data but not in class_weight")
 
     def evaluate(self, *args: Any, **kwargs: Any) -> Any:
         for ignored in _IGNORED:

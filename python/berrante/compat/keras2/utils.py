@@ -10,6 +10,8 @@ import h5py
 import numpy as np
 
 from berrante.callbacks import Progbar
+from berrante.compat.keras2.enqueuers import GeneratorEnqueuer, OrderedEnqueuer, SequenceEnqueuer
+from berrante.compat.keras2.h5dict import H5Dict, h5dict
 from berrante.graph.keras_tensor import KerasTensor
 from berrante.graph.tape import flatten
 from berrante.layers.input import InputLayer
