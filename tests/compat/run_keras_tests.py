@@ -13,6 +13,7 @@ import argparse
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -53,6 +54,20 @@ if version == 2:
     take("keras.utils.test_utils", source / "keras/utils/test_utils.py")
     keras.utils.test_utils = sys.modules["keras.utils.test_utils"]
 else:
+    class Absent(type(sys)):
+        def __getattr__(self, name):
+            if name.startswith("__"):
+                raise AttributeError(name)
+            return lambda *args, **kwargs: (_ for _ in ()).throw(NotImplementedError("OutOfScope " + name))
+    import keras.src
+    for name in ("export", "quantizers", "dtype_policies", "distribution", "applications", "visualization",
+                 "quantizers.quantizers", "quantizers.quantization_config", "quantizers.awq_config",
+                 "quantizers.gptq_config", "quantizers.gptq", "quantizers.awq"):
+        module = sys.modules["keras.src." + name] = Absent(name)
+        module.__path__ = []
+        setattr(keras.src, name, module)
+    sys.modules["conftest"] = conftest = Absent("conftest")
+    conftest.skip_if_backend = lambda *args: lambda test: test
     take("keras.src.testing.test_utils", source / "keras/src/testing/test_utils.py")
     take("keras.src.testing.test_case", source / "keras/src/testing/test_case.py")
     take("keras.src.testing", source / "keras/src/testing/__init__.py")
@@ -92,11 +107,22 @@ Path(report).write_text(json.dumps(plugin.lines))
 """
 
 
-def reason_of(text: str) -> str:
-    """The last line that tells what went wrong, without what differs from test to test."""
+# What berrante leaves out: quantization, LoRA, 3-D and recurrent layers, CTC, element types beside float32.
+OUT_OF_SCOPE = re.compile(
+    "OutOfScope|quantiz|lora|CTC|TensorBoard|RemoteMonitor|GRU|LSTM|RNN|"
+    "(Pooling|Conv|Padding|Cropping|UpSampling)3D|dtype of x does not match"
+)
+
+
+def first_error(text: str) -> str:
+    """The first line that tells what went wrong."""
     lines = [line[2:] if line.startswith("E ") else line for line in text.splitlines() if line.startswith("E ")]
-    line = (lines or text.splitlines() or [""])[0].strip()
-    return re.sub(r"0x[0-9a-f]+|\d+", "N", line)[:150]
+    return (lines or text.splitlines() or [""])[0].strip()
+
+
+def reason_of(text: str) -> str:
+    """The same without what differs from test to test."""
+    return re.sub(r"0x[0-9a-f]+|\d+", "N", first_error(text))[:150]
 
 
 def main() -> int:
@@ -114,14 +140,22 @@ def main() -> int:
         files = [root / f for f in args.files or FILES_2]
     else:
         root = source / "keras" / "src"
-        files = [root / f for f in args.files] or [p for f in FOLDERS_3 for p in sorted((root / f).rglob("*_test.py"))]
+        files = [root / f for f in args.files] or [
+            p
+            for f in FOLDERS_3
+            for p in sorted((root / f).rglob("*_test.py"))
+            if not {"rnn", "attention", "preprocessing", "export"} & set(p.parts)
+        ]
     totals: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
     failed: list[tuple[str, str]] = []
     for file in files:
         with tempfile.TemporaryDirectory() as folder:
             report = Path(folder) / "report.json"
-            command = [sys.executable, "-c", CHILD, str(source), str(args.keras), str(report), str(file)]
+            test = file
+            if args.keras == 3:  # away from its package, whose name is taken
+                test = Path(shutil.copy(file, folder))
+            command = [sys.executable, "-c", CHILD, str(source), str(args.keras), str(report), str(test)]
             environment = {**os.environ, "KERAS_HOME": os.environ.get("KERAS_HOME", str(Path.home() / ".keras"))}
             try:
                 done = subprocess.run(
@@ -131,7 +165,9 @@ def main() -> int:
             except subprocess.TimeoutExpired:
                 said = f"took more than {args.timeout} s"
             lines = json.loads(report.read_text()) if report.exists() else [("error", str(file), said)]
-        lines = [("out of scope" if o == "failed" and "OutOfScope" in t else o, n, t) for o, n, t in lines]
+        lines = [
+            ("out of scope" if o == "failed" and OUT_OF_SCOPE.search(first_error(t)) else o, n, t) for o, n, t in lines
+        ]
         counts = Counter(outcome for outcome, _, _ in lines)
         totals.update(counts)
         print(f"{file.relative_to(source) if file.is_relative_to(source) else file}: {dict(counts)}", flush=True)

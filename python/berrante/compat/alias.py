@@ -20,11 +20,11 @@ _K2 = "berrante.compat.keras2."
 
 # Alias path below keras -> sources for Keras 3. A source that does not exist (an optional part) is passed over.
 _THREE: dict[str, tuple[str, ...]] = {
-    "": ("berrante.compat.keras3", "berrante"),
+    "": ("berrante", "berrante.compat.keras3"),
     "activations": ("berrante.activations", "berrante.compat.serialization"),
-    "backend": ("berrante.compat.backend",),
+    "backend": ("berrante.compat.keras3", "berrante.compat.backend"),
     "callbacks": ("berrante.callbacks",),
-    "config": ("berrante.compat.backend.state",),
+    "config": ("berrante.compat.keras3",),
     "constraints": ("berrante.constraints", "berrante.compat.serialization"),
     "datasets": ("berrante.datasets",),
     "initializers": ("berrante.initializers", "berrante.compat.serialization"),
@@ -43,7 +43,14 @@ _THREE: dict[str, tuple[str, ...]] = {
     "random": ("berrante.random",),
     "regularizers": ("berrante.regularizers", "berrante.compat.serialization"),
     "saving": ("berrante.saving",),
-    "utils": ("berrante.utils", "berrante.saving", "berrante.preprocessing", "berrante.compat.keras2.utils"),
+    "tree": ("berrante.compat.tree",),
+    "utils": (
+        "berrante.utils",
+        "berrante.saving",
+        "berrante.preprocessing",
+        "berrante.compat.keras2.utils",
+        "berrante.compat.keras3",
+    ),
     "version": ("berrante.compat.keras3",),
     "wrappers": ("berrante.wrappers",),
 }
@@ -51,6 +58,7 @@ _THREE: dict[str, tuple[str, ...]] = {
 _TWO: dict[str, tuple[str, ...]] = {
     "": ("berrante.compat.keras2",),
     "activations": (_K2 + "activations", "berrante.activations"),
+    "backend": ("berrante.compat.backend",),
     "callbacks": (_K2 + "callbacks", "berrante.callbacks"),
     "engine": (_K2 + "engine", _K2 + "layers"),
     "initializers": (_K2 + "initializers", "berrante.initializers"),
@@ -114,7 +122,6 @@ _ABSENT = {
     "quantizers": "berrante has no quantizers",
     "distribution": "berrante has no distribution API",
     "export": "berrante has no export API",
-    "tree": "berrante has no keras.tree",
     "visualization": "berrante has no keras.visualization",
 }
 _ROOTS = ("keras", "tensorflow", "tf_keras")
@@ -128,7 +135,7 @@ class Alias(ModuleType):
 
     def __getattr__(self, name: str) -> Any:
         if not name.startswith("__"):
-            if sources_of(f"{self.__name__}.{name}", _Finder.version) is not None:
+            if _known(f"{self.__name__}.{name}", _Finder.version) is not None:
                 return importlib.import_module(f"{self.__name__}.{name}")
             for source in self.__dict__.get("_sources", ()):
                 if hasattr(source, name):
@@ -148,15 +155,24 @@ def _below(fullname: str) -> str | None:
     return None
 
 
-def sources_of(fullname: str, version: int) -> tuple[str, ...] | None:
-    """The modules behind an alias, or None if there is no such alias."""
+def _known(fullname: str, version: int) -> tuple[str, ...] | None:
+    """The modules behind an alias that the tables name."""
     path = _below(fullname)
     if path is None:
         return _TENSORFLOW.get(fullname)
     path = _OLD_PATHS.get(path, path)
-    known = (_TWO.get(path) if version == 2 else None) or _THREE.get(path)
-    if known is None and ".src." in fullname and path.split(".")[0] in _THREE:
-        return sources_of("keras." + path.rsplit(".", 1)[0], version)  # keras.src.layers.core.dense
+    return (_TWO.get(path) if version == 2 else None) or _THREE.get(path)
+
+
+def sources_of(fullname: str, version: int) -> tuple[str, ...] | None:
+    """The modules behind an alias, or None if there is no such alias.
+
+    Below keras.src any path of a known part leads to the part: keras.src.layers.core.dense to keras.layers.
+    """
+    known = _known(fullname, version)
+    path = _below(fullname)
+    if known is None and path and ".src." in fullname and path.split(".")[0] in _THREE and "." in path:
+        return sources_of("keras.src." + path.rsplit(".", 1)[0], version)
     return known
 
 
@@ -184,10 +200,12 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         module.__dict__["_sources"] = found
         for source in reversed(found):
             for name, value in vars(source).items():
-                if not name.startswith("_") and not isinstance(value, ModuleType) and name != "annotations":
+                if name.startswith("_") or isinstance(value, ModuleType) or name == "annotations":
+                    continue
+                if _known(f"{module.__name__}.{name}", self.version) is None:  # submodules win over names
                     module.__dict__[name] = value
         if _below(module.__name__) == "" or module.__name__ == "tensorflow":
-            module.__dict__["__version__"] = found[0].__dict__["__version__"]
+            module.__dict__["__version__"] = found[-1].__dict__["__version__"]
 
 
 def _exists(name: str) -> bool:

@@ -1,4 +1,108 @@
-"""The version that `import keras` shows where berrante stands for Keras 3."""
+"""What Keras 3 has beside berrante's own modules: its version, and the names of keras.backend and keras.config."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from berrante import ops
+from berrante.compat.backend.state import backend, clear_session, get_uid
+from berrante.compat.backend.symbolic import is_keras_tensor, is_tensor
+from berrante.config import epsilon, floatx, image_data_format, set_epsilon, set_floatx, set_image_data_format
+from berrante.graph.keras_tensor import KerasTensor
+from berrante.graph.tensor import standard_dtype
+from berrante.graph.variable import Variable
+from berrante.ops import cast, cond, convert_to_numpy, convert_to_tensor, shape, vectorized_map
+from berrante.random import SeedGenerator
 
 __version__ = "3.15.1"
-version = __version__
+SUPPORTS_SPARSE_TENSORS = SUPPORTS_RAGGED_TENSORS = SUPPORTS_COMPLEX_DTYPES = IS_THREAD_SAFE = False
+_traceback_filtering = True
+
+
+def version() -> str:
+    """The version of Keras that berrante stands for."""
+    return __version__
+
+
+def standardize_dtype(dtype: Any) -> str:
+    """The name of a dtype; ValueError for what is none."""
+    if dtype is None:
+        return floatx()
+    name = getattr(dtype, "name", dtype)
+    if isinstance(name, str) and name in ("bfloat16", "string"):
+        return name
+    try:
+        return "int64" if dtype is int else str(np.dtype(dtype).name)
+    except TypeError:
+        raise ValueError(f"Invalid dtype: {dtype}") from None
+
+
+def is_float_dtype(dtype: Any) -> bool:
+    """Whether a dtype holds real numbers."""
+    return "float" in standardize_dtype(dtype)
+
+
+def is_int_dtype(dtype: Any) -> bool:
+    """Whether a dtype holds whole numbers."""
+    return "int" in standardize_dtype(dtype)
+
+
+def result_type(*dtypes: Any) -> str:
+    """The dtype of an operation on these."""
+    return standard_dtype(np.result_type(*(standard_dtype(getattr(d, "dtype", d)) for d in dtypes)))
+
+
+def device(name: Any) -> Any:
+    """A context that changes nothing: berrante chooses devices itself."""
+    from contextlib import nullcontext
+
+    return nullcontext()
+
+
+def enable_traceback_filtering() -> None:
+    """Accepted; tracebacks are whole."""
+    global _traceback_filtering
+    _traceback_filtering = True
+
+
+def disable_traceback_filtering() -> None:
+    """Accepted; tracebacks are whole."""
+    global _traceback_filtering
+    _traceback_filtering = False
+
+
+def is_traceback_filtering_enabled() -> bool:
+    """What was set last."""
+    return _traceback_filtering
+
+
+def enable_interactive_logging() -> None:
+    """Accepted: logging is interactive."""
+
+
+def disable_interactive_logging() -> None:
+    """Accepted and ignored."""
+
+
+def is_interactive_logging_enabled() -> bool:
+    """True."""
+    return True
+
+
+def dtype_policy() -> str:
+    """float32."""
+    return "float32"
+
+
+def set_dtype_policy(policy: Any) -> None:
+    """Accepted; berrante computes in float32."""
+
+
+set_global_policy = set_dtype_policy
+
+
+def enable_unsafe_deserialization() -> None:
+    """Refused: nothing may turn the guards of files off."""
+    raise ValueError("enable_unsafe_deserialization: berrante never runs code from files; register classes instead")

@@ -7,6 +7,7 @@ are recorded until `K.function` runs them.
 from berrante.compat.backend.math import *  # noqa: F403
 from berrante.compat.backend.nn import *  # noqa: F403
 from berrante.compat.backend.state import *  # noqa: F403
+from berrante.compat.backend.state import _get_available_gpus
 from berrante.compat.backend.symbolic import *  # noqa: F403
 from berrante.graph.keras_tensor import KerasTensor
 from berrante.graph.tensor import standard_dtype as standardize_dtype

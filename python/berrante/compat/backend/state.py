@@ -40,7 +40,7 @@ def reset_uids() -> None:
     _uids.clear()
 
 
-def clear_session() -> None:
+def clear_session(free_memory: bool = True) -> None:
     """Starts naming anew and forgets cached programs and the learning phase."""
     from berrante.utils import clear_session as clear
 

@@ -226,8 +226,11 @@ class ZeroPadding2D(Layer, core.ZeroPadding2D):
 class Dropout(Layer, core.Dropout):
     """Zeroes a share of the inputs in training; Keras 2 brought any rate into [0, 1]."""
 
-    def __init__(self, rate: float, *args: Any, **kwargs: Any) -> None:
-        super().__init__(min(1.0, max(0.0, rate)), *args, **kwargs)
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        rate = args[0] if args else kwargs.pop("rate", None) if "rate" in kwargs else kwargs.pop("p", None)
+        if rate is None:
+            raise TypeError("Dropout: expected rate")
+        super().__init__(min(1.0, max(0.0, rate)), *args[1:], **kwargs)
 
 
 class Dot(Layer, core.Dot):
