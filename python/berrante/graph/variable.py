@@ -8,8 +8,10 @@ are built again at their next call.
 
 from __future__ import annotations
 
+import threading
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +21,54 @@ from berrante.graph.tensor import DTYPES, Tensor, TensorSpec, standard_dtype
 
 if TYPE_CHECKING:
     from berrante.graph.program import Program
+
+
+class _Budget(threading.local):
+    """What the variables made while a file is loaded may still hold, and whether they are filled afterwards."""
+
+    def __init__(self) -> None:
+        self.elements: int | None = None
+        self.filled_later = False
+
+
+_budget = _Budget()
+
+
+@contextmanager
+def element_budget(elements: int, filled_later: bool = True) -> Iterator[None]:
+    """Inside, all new variables together may hold at most so many elements: more is a ValueError, before any allocation.
+
+    With filled_later, layers start their weights at 0 instead of running initializers: the file has the values.
+    """
+    outer = _budget.elements, _budget.filled_later
+    _budget.elements, _budget.filled_later = elements, filled_later
+    try:
+        yield
+    finally:
+        _budget.elements, _budget.filled_later = outer
+
+
+def has_budget() -> bool:
+    """Whether an element_budget is in force."""
+    return _budget.elements is not None
+
+
+def are_filled_later() -> bool:
+    """Whether weights that are made now are assigned from a file at once."""
+    return _budget.filled_later
+
+
+def _spend(name: str, shape: Sequence[int]) -> None:
+    if _budget.elements is not None:
+        size = 1
+        for n in shape:
+            size *= int(n)
+        if size > _budget.elements:
+            raise ValueError(
+                f'variable "{name}": refused, shape {tuple(shape)} asks for more elements than the file holds or loading '
+                "allows"
+            )
+        _budget.elements -= size
 
 
 class Storage:
@@ -60,6 +110,7 @@ class Variable:
             if shape is None:
                 raise ValueError(f'variable "{name}": an initializer needs a shape; received shape=None')
             kind = standard_dtype(dtype or "float32")
+            _spend(name, shape)
             with trace.suspended():
                 value = np.asarray(initializer(tuple(int(n) for n in shape), dtype=kind))
         else:

@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import inspect
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from berrante import activations, initializers, ops, regularizers
 from berrante import constraints as constraints_module
+from berrante import initializers, ops, regularizers
 from berrante.graph.keras_tensor import FunctionalNode, KerasTensor, infer_outputs
 from berrante.graph.op import as_tensor
 from berrante.graph.tape import flatten, map_structure
 from berrante.graph.tensor import Tensor, standard_dtype
-from berrante.graph.variable import Variable
+from berrante.graph.variable import Variable, are_filled_later
+from berrante.layers.configuration import Configurable, map_shapes
 from berrante.layers.masking import carry_mask, has_mask, masks_of
 from berrante.layers.naming import reset_names, snake_case, unique_name
 from berrante.layers.spec import InputSpec, check_input
@@ -40,7 +41,7 @@ class _CallContext(threading.local):
 call_context = _CallContext()
 
 
-class Layer:
+class Layer(Configurable):
     """The base of all layers.
 
     Args:
@@ -51,8 +52,6 @@ class Layer:
         input_shape, batch_input_shape, input_dim: the first layer's input, without (with) the batch.
     """
 
-    # Attributes that are constructor arguments of the same name: get_config writes them.
-    fields: tuple[str, ...] = ()
     # Whether a mask of the input goes on to the output (through compute_mask).
     supports_masking = False
     # What _setup makes.
@@ -131,10 +130,6 @@ class Layer:
 
     # --- weights ----------------------------------------------------------------------------------------------------
 
-    def build(self, input_shape: Any) -> None:
-        """Makes the weights; subclasses that have any override it."""
-        self.built = True
-
     def add_weight(
         self, shape: Any = None, initializer: Any = None, dtype: Any = None, trainable: bool = True,
         autocast: bool = True, regularizer: Any = None, constraint: Any = None, aggregation: str = "none",
@@ -146,6 +141,7 @@ class Layer:
         shape = () if shape is None else (shape,) if isinstance(shape, int) else tuple(shape)
         kind = standard_dtype(dtype or "float32")
         chosen = initializers.get(initializer) or ("glorot_uniform" if kind == "float32" else "zeros")
+        chosen = "zeros" if are_filled_later() else chosen
         variable = Variable(
             initializers.get(chosen), shape, kind, trainable, name or f"variable{len(self._variables) or ''}"
         )
@@ -432,56 +428,5 @@ class Layer:
     def path(self) -> str:
         return self.name
 
-    # --- config -----------------------------------------------------------------------------------------------------
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments, as Keras writes them."""
-        config: dict[str, Any] = {"name": self.name, "trainable": self._trainable, "dtype": self._dtype_config()}
-        for field in self.fields:
-            config[field] = _config_value(field, getattr(self, field))
-        if self.activity_regularizer is not None and "activity_regularizer" not in config:
-            config["activity_regularizer"] = _config_value("activity_regularizer", self.activity_regularizer)
-        return config
-
-    def _dtype_config(self) -> Any:
-        return {
-            "module": "keras", "class_name": "DTypePolicy", "config": {"name": self.dtype}, "registered_name": None,
-        }  # fmt: skip
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Any:
-        return cls(**config)
-
-    def get_build_config(self) -> dict[str, Any] | None:
-        shape = getattr(self, "_build_shapes", None)
-        return None if shape is None else {"input_shape": shape}
-
-    def build_from_config(self, config: dict[str, Any]) -> None:
-        if config.get("input_shape") is not None and not self.built:
-            self.build(map_shapes(tuple, config["input_shape"]))
-            self.built = True
-
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}, built={self.built}>"
-
-    def __getstate__(self) -> Any:
-        raise TypeError(f"{type(self).__name__} is not picklable; use save() or get_config() and get_weights()")
-
-
-def map_shapes(function: Callable[[Any], Any], shapes: Any) -> Any:
-    """Applies a function to each shape (a sequence of ints and Nones) of a nesting."""
-    if isinstance(shapes, dict):
-        return {k: map_shapes(function, v) for k, v in shapes.items()}
-    if all(n is None or isinstance(n, (int, np.integer)) for n in shapes):
-        return function(shapes)
-    return [map_shapes(function, s) for s in shapes]
-
-
-def _config_value(field: str, value: Any) -> Any:
-    if field == "activation":
-        return activations.serialize(value)
-    if field.endswith(("initializer", "regularizer", "constraint")) and value is not None:
-        from berrante.saving.registry import serialize_keras_object
-
-        return serialize_keras_object(value)
-    return value

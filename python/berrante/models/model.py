@@ -7,6 +7,7 @@ from typing import Any
 
 from berrante.graph.keras_tensor import KerasTensor
 from berrante.graph.tape import flatten, map_structure
+from berrante.layers.configuration import definer, is_users, map_shapes
 from berrante.layers.layer import Layer
 from berrante.models.functional import FunctionGraph
 from berrante.models.trainer import Trainer
@@ -133,8 +134,6 @@ class Model(Trainer, Layer):
     def build(self, input_shape: Any = None) -> None:
         """Builds the layers for an input shape (with the batch)."""
         if self._graph is None and input_shape is not None and type(self).call is not Model.call and not self._building:
-            from berrante.layers.layer import map_shapes
-
             x = map_shapes(lambda shape: KerasTensor(shape), input_shape)
             object.__setattr__(self, "_building", True)
             try:
@@ -158,7 +157,8 @@ class Model(Trainer, Layer):
     def call(self, inputs: Any, training: Any = None, mask: Any = None) -> Any:
         if self._graph is None:
             raise NotImplementedError(f"{type(self).__name__} must define call(), or be made from inputs and outputs")
-        return self._graph.run(self._input_values(inputs), training)
+        outputs = self._graph.run(self._input_values(inputs), training)
+        return outputs[0] if isinstance(outputs, list) and len(outputs) == 1 else outputs
 
     def _input_values(self, inputs: Any) -> list[Any]:
         """One value per Input, by name or in order, of the rank that the Input has."""
@@ -228,19 +228,26 @@ class Model(Trainer, Layer):
         return json.dumps(serialize_keras_object(self), **kwargs)
 
     def get_config(self) -> dict[str, Any]:
-        if self._graph is None:
+        if self._graph is None or is_users(definer(type(self), "__init__")):
             return super().get_config()
         from berrante.saving.functional_config import functional_config
 
         return functional_config(self)
 
     @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
-        if "layers" in config and "input_layers" in config:
-            from berrante.saving.functional_config import functional_from_config
+    def _takes_layers(cls, config: dict[str, Any]) -> bool:
+        """Whether from_config makes the layers of this config itself."""
+        return "layers" in config and "input_layers" in config
 
-            return functional_from_config(cls, config, custom_objects)
-        return cls(**config)
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
+        from berrante.saving.functional_config import functional_from_config
+        from berrante.saving.registry import custom_object_scope, guarded
+
+        if not cls._takes_layers(config):
+            return cls(**config)
+        with custom_object_scope(custom_objects or {}), guarded(config):
+            return functional_from_config(cls, config)
 
     def get_compile_config(self) -> dict[str, Any] | None:
         """The arguments of compile(), serialised."""

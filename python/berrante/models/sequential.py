@@ -117,12 +117,25 @@ class Sequential(Model):
         return config
 
     @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
-        from berrante.saving.registry import deserialize_keras_object
+    def _takes_layers(cls, config: Any) -> bool:
+        return isinstance(config, list) or "layers" in config
 
-        model = cls(name=config.get("name"))
-        for layer in config["layers"]:
-            model.add(deserialize_keras_object(layer, custom_objects))
-        if config.get("build_input_shape") and not model.built:
-            model.build(tuple(config["build_input_shape"]))
+    @classmethod
+    def from_config(cls, config: Any, custom_objects: Any = None) -> Any:
+        """The model of a config: a dict, or a list of layers as Keras 1 and 2 wrote it."""
+        from berrante.saving.registry import custom_object_scope, deserialize_keras_object, guarded
+
+        if isinstance(config, list):
+            config = {"layers": config}
+        layers = config.get("layers", [])
+        if not isinstance(layers, list):
+            raise ValueError(f"Sequential: expected a list of layers; received {type(layers).__name__}")
+        with custom_object_scope(custom_objects or {}), guarded(config):
+            model = cls(name=config.get("name"))
+            for layer in layers:
+                model.add(deserialize_keras_object(layer))
+            if config.get("build_input_shape") and not model.built:
+                model.build(tuple(config["build_input_shape"]))
+        if config.get("trainable") is False:
+            object.__setattr__(model, "_trainable", False)
         return model

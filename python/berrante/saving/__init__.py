@@ -1,13 +1,15 @@
 """Saving and loading of models and weights, through one guarded loader.
 
-Files are recognised by content when they are read: a `.keras` archive (a ZIP of configuration and weights) or HDF5
-weights in Keras 3's layout. They are written to a temporary name in the same folder and renamed, so a failed save
-leaves the old file as it was.
+Files are recognised by content when they are read: a `.keras` archive (a ZIP of configuration and weights), HDF5 weights
+in Keras 3's layout, or HDF5 models and weights of Keras 1, Keras 2, TF-Keras and Keras 3's `.h5`. The suffix decides only
+what is written: `.keras` and `.weights.h5` are Keras 3's formats, any other name means HDF5 as Keras 2 wrote it. They are
+written to a temporary name in the same folder and renamed, so a failed save leaves the old file as it was.
 """
 
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import Any
 
 from berrante.saving.registry import (
@@ -15,6 +17,8 @@ from berrante.saving.registry import (
     custom_object_scope,
     deserialize_keras_object,
     get_custom_objects,
+    get_registered_name,
+    get_registered_object,
     register_keras_serializable,
     serialize_keras_object,
 )
@@ -22,37 +26,96 @@ from berrante.saving.registry import (
 
 def _path(filepath: Any, overwrite: bool) -> str:
     path = os.fspath(filepath)
-    if not overwrite and os.path.exists(path):
-        raise FileExistsError(f"{path!r} exists; pass overwrite=True to replace it")
+    if isinstance(path, bytes):
+        path = os.fsdecode(path)
     if os.path.isdir(path):
         raise IsADirectoryError(f"expected a file name; {path!r} is a folder")
-    return path
+    if not overwrite and os.path.exists(path):
+        raise FileExistsError(f"{path!r} exists; pass overwrite=True to replace it")
+    return str(path)
 
 
-def save_model(model: Any, filepath: Any, overwrite: bool = True, include_optimizer: bool = True, **_: Any) -> None:
-    """Writes architecture, weights, compile arguments and optimizer state as a `.keras` archive, under any name."""
-    from berrante.saving.keras_v3 import write_model
+def save_model(
+    model: Any, filepath: Any, overwrite: bool = True, include_optimizer: bool = True, save_format: str | None = None,
+    **_: Any,
+) -> None:  # fmt: skip
+    """Writes architecture, weights, compile arguments and optimizer state.
 
-    write_model(model, _path(filepath, overwrite), include_optimizer)
+    Args:
+        filepath: `*.keras` for Keras 3's archive; any other name for legacy HDF5, as Keras 2 wrote it.
+        overwrite: False refuses to replace a file.
+        include_optimizer: whether to write the optimizer and its state.
+        save_format: "keras" or "h5" decides instead of the name.
+    """
+    from berrante.saving import keras_v3, legacy_h5
+
+    path = _path(filepath, overwrite)
+    if save_format not in (None, "keras", "h5", "hdf5"):
+        raise ValueError(f"save_format: expected keras or h5; received {save_format!r}")
+    archive = path.endswith(".keras") if save_format is None else save_format == "keras"
+    (keras_v3 if archive else legacy_h5).write_model(model, path, include_optimizer)
 
 
 def load_model(filepath: Any, custom_objects: Any = None, compile: bool = True, safe_mode: bool = True) -> Any:
-    """The model of a `.keras` archive. Only built-in and registered classes are made; safe_mode cannot be turned off."""
-    from berrante.saving.keras_v3 import read_model
+    """The model of a file of any Keras, whatever its name.
 
+    Only built-in classes, registered ones and those of custom_objects are made, and no code is ever read: safe_mode cannot
+    be turned off. Files that are damaged or unsafe are a ValueError.
+    """
+    from berrante.saving import keras_v3, legacy_h5
+    from berrante.saving.hdf5 import kind_of
+
+    path = _path(filepath, True)
     with custom_object_scope(custom_objects or {}):
-        return read_model(os.fspath(filepath), compile)
+        if kind_of(path) == "hdf5":
+            return legacy_h5.read_model(path, compile)
+        return keras_v3.read_model(path, compile, _model_class())
 
 
-def save_weights(model: Any, filepath: Any, overwrite: bool = True) -> None:
-    """Writes all weights in the layout of Keras 3's `.weights.h5`, under any name."""
-    from berrante.saving.weights import write_weights
+def _model_class() -> type:
+    from berrante.models import Model
 
-    write_weights(model, _path(filepath, overwrite))
+    return Model
 
 
-def load_weights(model: Any, filepath: Any, **_: Any) -> None:
-    """Reads weights from a `.weights.h5` file or a `.keras` archive; nothing changes if the file does not fit."""
-    from berrante.saving.weights import read_weights
+def save_weights(model: Any, filepath: Any, overwrite: bool = True, save_format: str | None = None) -> None:
+    """Writes all weights: `*.weights.h5` in Keras 3's layout, any other name as Keras 2 wrote them."""
+    from berrante.saving import legacy_h5, weights
 
-    read_weights(model, os.fspath(filepath))
+    path = _path(filepath, overwrite)
+    if not model.built:
+        raise ValueError(f'[model "{model.name}"] has no weights yet: build it or call it on data before saving')
+    if path.endswith(".weights.h5") or save_format == "keras":
+        weights.write_weights(model, path)
+    else:
+        legacy_h5.write_weights(model, path)
+
+
+def load_weights(
+    model: Any, filepath: Any, skip_mismatch: bool = False, by_name: bool = False, reshape: bool = False,
+    **kwargs: Any,
+) -> None:  # fmt: skip
+    """Reads weights from a file of any kind; nothing changes if it does not fit.
+
+    Args:
+        skip_mismatch: layers whose weights have other numbers or shapes are left alone, with a warning.
+        by_name: layers are matched by name, and others left alone (legacy HDF5 only).
+    """
+    from berrante.saving import keras_v3, legacy_weights, weights
+    from berrante.saving.hdf5 import kind_of, open_hdf5
+
+    if kwargs:
+        raise ValueError(f"load_weights got unexpected arguments: {', '.join(sorted(kwargs))}")
+    path = _path(filepath, True)
+    if not model.built:
+        raise ValueError(f'[model "{model.name}"] has no weights yet: build it or call it on data before loading')
+    source: Any = path if kind_of(path) == "hdf5" else keras_v3.read_weights_member(path, path)
+    with open_hdf5(source, path) as file:
+        if legacy_weights.is_legacy(file):
+            pairs = legacy_weights.collect(model, file, by_name, skip_mismatch)
+            plan: weights.Plan = [partial(v.assign, value) for v, value in pairs]
+        elif by_name:
+            raise ValueError(f"{path}: by_name needs the legacy HDF5 layout; this file does not keep layers' names")
+        else:
+            plan = weights.collect(model, file, skip_mismatch=skip_mismatch)
+    weights.carry_out(model, plan)

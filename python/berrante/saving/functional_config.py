@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any
 
 from berrante.graph.keras_tensor import KerasTensor, OpCall
-from berrante.graph.tape import map_structure
+from berrante.graph.tape import flatten, map_structure
 from berrante.layers.input import InputLayer
 from berrante.layers.layer import Layer
+from berrante.models.model import Model
+from berrante.saving.guard import MAX_LAYERS
+from berrante.saving.legacy_config import modern_call
 from berrante.saving.registry import deserialize_keras_object, serialize_keras_object
-
-_MAX_LAYERS = 10_000
 
 
 def functional_config(model: Any) -> dict[str, Any]:
@@ -64,72 +66,137 @@ def _is_history(x: Any) -> bool:
     return isinstance(x, (list, tuple)) and len(x) == 3 and isinstance(x[0], str) and isinstance(x[1], int)
 
 
-def functional_from_config(cls: Any, config: dict[str, Any], custom_objects: Any = None) -> Any:
-    """The model of a config."""
-    if len(config["layers"]) > _MAX_LAYERS:
-        raise ValueError(f"the config holds more than {_MAX_LAYERS} layers")
-    layers: dict[str, Layer] = {}
-    waiting: list[tuple[str, dict[str, Any]]] = []
-    tensors: dict[tuple[str, int, int], KerasTensor] = {}
-    counts: dict[str, int] = {}
-    for node in config["layers"]:
-        layer = deserialize_keras_object(
-            {k: v for k, v in node.items() if k not in ("inbound_nodes", "build_config")}, custom_objects
-        )
+class _Rebuilding:
+    """The layers of a config, called again in the order in which their inputs become known."""
+
+    def __init__(self, nodes: Any, outputs: Any) -> None:
+        if not isinstance(nodes, list) or not all(isinstance(n, dict) and "class_name" in n for n in nodes):
+            raise ValueError("Functional: expected a list of layers, each with its class and config")
+        if len(nodes) > MAX_LAYERS:
+            raise ValueError(f"Functional: {len(nodes)} layers, more than {MAX_LAYERS}")
+        self.layers: dict[str, Layer] = {}
+        self.tensors: dict[tuple[str, int, int], KerasTensor] = {}
+        self.counts: dict[str, int] = {}
+        self.waiting: dict[str, deque[Any]] = {}
+        self.first = _first_calls([*(node.get("inbound_nodes") for node in nodes), outputs])
+        for node in nodes:
+            self._add(node)
+
+    def _add(self, node: dict[str, Any]) -> None:
+        layer = deserialize_keras_object({k: v for k, v in node.items() if k not in ("inbound_nodes", "build_config")})
         if not isinstance(layer, Layer):
             raise ValueError(f"expected a layer; the config names {node.get('class_name')!r}")
-        name = node.get("name", layer.name)
-        layers[name] = layer
+        name = node.get("name") or layer.name
+        if not isinstance(name, str) or name in self.layers:
+            raise ValueError(f"expected layers with names of their own; received {name!r} twice")
+        self.layers[name] = layer
         if isinstance(layer, InputLayer):
-            tensors[name, 0, 0] = layer.output
-            continue
-        counts[name] = 0
-        waiting.extend((name, call) for call in node.get("inbound_nodes", []))
+            self.tensors[name, 0, 0] = layer.output
+            return
+        calls = node.get("inbound_nodes") or []
+        if not isinstance(calls, list):
+            raise ValueError(f'layer "{name}": expected a list of calls; received {type(calls).__name__}')
+        # Keras 1 and 2 count the making of a nested model as its first node.
+        legacy = any(not isinstance(c, dict) or "args" not in c for c in calls)
+        self.counts[name] = 1 if legacy and isinstance(layer, Model) and self.first.get(name, 0) == 1 else 0
+        if calls:
+            self.waiting[name] = deque(calls)
 
-    def resolve(x: Any) -> Any:
+    def reference(self, history: Any) -> KerasTensor:
+        """The tensor of `[layer, node, index]`; a _NotYet if it is not there yet."""
+        if not _is_history(history) or not isinstance(history[2], int):
+            raise ValueError(f"expected [layer, node, tensor]; received {str(history)[:100]}")
+        name, node, index = history
+        if name not in self.layers:
+            raise ValueError(f"the config refers to layer {name!r}, which it does not hold")
+        tensor = self.tensors.get((name, node, index))
+        if tensor is None:
+            if name not in self.waiting and self.counts.get(name, 0) <= node:
+                raise ValueError(f"the config refers to call {node} of layer {name!r}, which does not happen")
+            raise _NotYet(name)
+        return tensor
+
+    def resolve(self, x: Any) -> Any:
         if isinstance(x, dict) and x.get("class_name") == "__keras_tensor__":
-            return tensors[tuple(x["config"]["keras_history"])]  # type: ignore[index]
+            return self.reference(x["config"]["keras_history"])
         if isinstance(x, dict) and "class_name" in x:
             return deserialize_keras_object(x)
         if isinstance(x, dict):
-            return {k: resolve(v) for k, v in x.items()}
+            return {k: self.resolve(v) for k, v in x.items()}
         if isinstance(x, list):
-            return [resolve(v) for v in x]
+            return [self.resolve(v) for v in x]
         return x
 
-    while waiting:
-        later: list[tuple[str, Any]] = []
-        for name, call in waiting:
-            first = next(i for i, (n, _) in enumerate(waiting) if n == name)
-            try:
-                if waiting[first][1] is not call and any(n == name for n, _ in later):
-                    raise KeyError(name)  # calls of one layer keep their order
-                args, kwargs = resolve(list(call["args"])), resolve(dict(call.get("kwargs", {})))
-            except KeyError:
-                later.append((name, call))
-                continue
-            made = layers[name](*args, **kwargs)
-            outputs = (
-                made if isinstance(made, (list, tuple)) else list(made.values()) if isinstance(made, dict) else [made]
-            )
-            for i, tensor in enumerate(outputs):
-                tensors[name, counts[name], i] = tensor
-            counts[name] += 1
-        if len(later) == len(waiting):
-            raise ValueError(
-                f"the config's layers do not form a graph: {', '.join(n for n, _ in later[:5])} wait forever"
-            )
-        waiting = later
+    def _arguments(self, call: Any) -> tuple[list[Any], dict[str, Any]]:
+        if isinstance(call, dict) and "args" in call:
+            return self.resolve(list(call["args"])), self.resolve(dict(call.get("kwargs") or {}))
+        return modern_call(call, self.reference)
 
-    def ends(x: Any) -> Any:
+    def run(self) -> None:
+        """Makes all calls; those of one layer in their order."""
+        blocked: dict[str, list[str]] = {}  # layer that must be called first -> layers that wait for it
+        ready = list(reversed(self.waiting))
+        while ready:
+            name = ready.pop()
+            calls = self.waiting.get(name)
+            while calls:
+                try:
+                    args, kwargs = self._arguments(calls[0])
+                except _NotYet as missing:
+                    blocked.setdefault(missing.args[0], []).append(name)
+                    break
+                known = self.layers[name]._arguments()
+                kwargs = {k: v for k, v in kwargs.items() if v is not None or k in known}
+                made = self.layers[name](*args, **kwargs)
+                for i, tensor in enumerate(flatten(made)):
+                    self.tensors[name, self.counts[name], i] = tensor
+                self.counts[name] += 1
+                calls.popleft()
+                ready.extend(blocked.pop(name, []))
+            else:
+                self.waiting.pop(name, None)
+        if self.waiting:
+            names = ", ".join(list(self.waiting)[:5])
+            raise ValueError(f"the config's layers do not form a graph: {names} wait forever")
+
+    def ends(self, x: Any) -> Any:
+        """Inputs or outputs of the model, in their structure."""
         if _is_history(x):
-            key = (x[0], x[1], x[2])
-            if key not in tensors:
-                raise ValueError(f"the config's input or output {x} does not exist")
-            return tensors[key]
-        return {k: ends(v) for k, v in x.items()} if isinstance(x, dict) else [ends(v) for v in x]
+            try:
+                return self.reference(x)
+            except _NotYet:
+                raise ValueError(f"the config's input or output {x} does not exist") from None
+        if isinstance(x, dict):
+            return {k: self.ends(v) for k, v in x.items()}
+        if isinstance(x, (list, tuple)):
+            return [self.ends(v) for v in x]
+        raise ValueError(f"expected the model's inputs or outputs; received {str(x)[:100]}")
 
-    model = cls(ends(config["input_layers"]), ends(config["output_layers"]), name=config.get("name"))
+
+def _first_calls(structure: Any) -> dict[str, int]:
+    """layer -> the first of its calls that anything refers to."""
+    first: dict[str, int] = {}
+    stack = [structure]
+    while stack:
+        x = stack.pop()
+        if isinstance(x, list) and len(x) in (3, 4) and isinstance(x[0], str) and isinstance(x[1], int):
+            first[x[0]] = min(first.get(x[0], x[1]), x[1])
+        elif isinstance(x, (list, tuple)):
+            stack.extend(x)
+        elif isinstance(x, dict):
+            stack.extend(x.values())
+    return first
+
+
+class _NotYet(Exception):
+    """A call needs the output of a layer that has not been called often enough."""
+
+
+def functional_from_config(cls: Any, config: dict[str, Any]) -> Any:
+    """The model of a config of Keras 1, 2 or 3."""
+    graph = _Rebuilding(config["layers"], config["output_layers"])
+    graph.run()
+    model = cls(graph.ends(config["input_layers"]), graph.ends(config["output_layers"]), name=config.get("name"))
     if config.get("trainable") is False:
         model.trainable = False
     return model

@@ -1,37 +1,67 @@
-"""The guard of all loading: sizes, shapes, types and links are checked before anything is allocated or read."""
+"""The guard of all loading: text, archives and configs of bounded size; writing to a temporary name. HDF5 is in hdf5.py.
+
+Limits are module constants: whoever trusts a larger file may raise them before loading it.
+"""
 
 from __future__ import annotations
 
 import io
 import json
 import os
+import re
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
-MAX_JSON_BYTES = 64 << 20
+MAX_JSON_BYTES = 32 << 20
 MAX_JSON_DEPTH = 128
 MAX_MEMBERS = 10_000
 MAX_RATIO = 200
+# Objects (layers, initializers, losses ...) that one config may describe, and the longest name.
+MAX_OBJECTS = 100_000
+MAX_LAYERS = 10_000
+MAX_NAME = 1_024
+# The largest count that a layer or metric may ask for, and the elements of all weights of a config without a file.
+MAX_UNITS = 1 << 20
+MAX_EXTENT = 1 << 24
+MAX_PARAMETERS = 1 << 28
+
+_UNITS = {
+    "units", "filters", "output_dim", "nb_filter", "nb_feature", "depth_multiplier", "num_thresholds", "num_classes",
+    "groups", "num_heads", "key_dim", "value_dim", "head_size", "num_bins", "nb_row", "nb_col", "filter_length",
+}  # fmt: skip
+_TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
 
 
 class RefusedFile(ValueError):
     """The file is damaged, of another kind, or not safe to load."""
 
 
+class Mismatch(RefusedFile):
+    """The file is sound, but its weights are of other numbers or shapes than the model's."""
+
+
 def write_atomically(path: str, write: Callable[[str], None]) -> None:
-    """Calls `write` with a temporary name in the same folder, then renames it to `path`."""
-    folder = os.path.dirname(os.path.abspath(path))
-    handle, temporary = tempfile.mkstemp(dir=folder, prefix=".saving-")
+    """Calls `write` with a temporary name in the same folder, then renames it to `path`.
+
+    Whatever fails (a full disk, Ctrl-C), the file that was there stays as it was. A link is written through.
+    """
+    path = os.path.realpath(path)
+    handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path), prefix=".saving-")
     os.close(handle)
     try:
         write(temporary)
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(temporary, 0o666 & ~mask)
+        with open(temporary, "rb") as file:
+            os.fsync(file.fileno())
+        if os.path.exists(path):
+            mode = os.stat(path).st_mode & 0o7777
+        else:
+            mask = os.umask(0)
+            os.umask(mask)
+            mode = 0o666 & ~mask
+        os.chmod(temporary, mode)
         os.replace(temporary, path)
     except BaseException:
         if os.path.exists(temporary):
@@ -39,93 +69,95 @@ def write_atomically(path: str, write: Callable[[str], None]) -> None:
         raise
 
 
-def read_json(text: bytes, what: str) -> Any:
-    """JSON of bounded size and depth."""
-    if len(text) > MAX_JSON_BYTES:
-        raise RefusedFile(f"{what}: {len(text)} bytes of JSON, more than {MAX_JSON_BYTES}")
+def read_json(text: bytes | str, what: str) -> Any:
+    """JSON of bounded size and depth; a RefusedFile otherwise."""
+    data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else bytes(text)
+    if len(data) > MAX_JSON_BYTES:
+        raise RefusedFile(f"{what}: {len(data)} bytes of JSON, more than {MAX_JSON_BYTES}")
     depth = deepest = 0
-    quoted = escaped = False
-    for byte in text:
-        if quoted:
-            if escaped:
-                escaped = False
-            elif byte == 0x5C:
-                escaped = True
-            elif byte == 0x22:
-                quoted = False
-        elif byte == 0x22:
-            quoted = True
-        elif byte in b"[{":
+    for token in _TOKENS.finditer(data):
+        mark = data[token.start()]
+        if mark in b"[{":
             depth += 1
             deepest = max(deepest, depth)
-        elif byte in b"]}":
+        elif mark in b"]}":
             depth -= 1
     if deepest > MAX_JSON_DEPTH:
         raise RefusedFile(f"{what}: JSON nested {deepest} deep, more than {MAX_JSON_DEPTH}")
     try:
-        return json.loads(text)
+        return json.loads(data.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise RefusedFile(f"{what}: not valid JSON ({error})") from None
 
 
-def open_archive(path: str) -> zipfile.ZipFile:
-    """A ZIP whose members are few, named plainly, and do not expand beyond reason."""
+def check_config(config: Any, what: str = "config") -> None:
+    """Refuses a config that nests too deep, describes too many objects, or asks for absurd extents."""
+    objects = layers = 0
+    stack: list[tuple[Any, str, int]] = [(config, "", 0)]
+    while stack:
+        x, key, depth = stack.pop()
+        if depth > MAX_JSON_DEPTH:
+            raise RefusedFile(f"{what}: nested deeper than {MAX_JSON_DEPTH} levels")
+        if isinstance(x, dict):
+            objects += "class_name" in x
+            layers += "inbound_nodes" in x
+            if key == "layers":
+                layers += 1
+            for k, v in x.items():
+                if k in ("class_name", "name", "registered_name") and isinstance(v, str) and len(v) > MAX_NAME:
+                    raise RefusedFile(f"{what}: a {k} of {len(v)} characters, more than {MAX_NAME}")
+                stack.append((v, k, depth + 1))
+        elif isinstance(x, (list, tuple)):
+            if key == "layers":
+                layers += len(x)
+            stack.extend((v, key if key != "layers" else "", depth + 1) for v in x)
+        elif isinstance(x, (int, float)) and not isinstance(x, bool):
+            if key in _UNITS and not abs(x) <= MAX_UNITS:
+                raise RefusedFile(f"{what}: {key}={x!r}, more than {MAX_UNITS}")
+            if isinstance(x, int) and abs(x) > MAX_EXTENT and key not in ("seed", "decay_steps", "value"):
+                raise RefusedFile(f"{what}: {key}={x!r}, more than {MAX_EXTENT}")
+    if layers > MAX_LAYERS:
+        raise RefusedFile(f"{what}: {layers} layers, more than {MAX_LAYERS}")
+    if objects > MAX_OBJECTS:
+        raise RefusedFile(f"{what}: {objects} objects, more than {MAX_OBJECTS}")
+
+
+def open_archive(source: Any, what: str) -> zipfile.ZipFile:
+    """A ZIP whose members are few, named plainly, stored or deflated, and do not expand beyond reason."""
     try:
-        archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError) as error:
-        if isinstance(error, FileNotFoundError):
-            raise
-        raise RefusedFile(f"{path}: not a readable archive ({error})") from None
-    infos = archive.infolist()
-    size = os.path.getsize(path)
-    if len(infos) > MAX_MEMBERS:
-        raise RefusedFile(f"{path}: {len(infos)} members, more than {MAX_MEMBERS}")
-    if sum(i.file_size for i in infos) > max(size * MAX_RATIO, 1 << 20):
-        raise RefusedFile(f"{path}: its members expand to more than {MAX_RATIO} times the file")
-    names = [i.filename for i in infos]
-    if len(set(names)) != len(names) or any(n.startswith("/") or ".." in n.split("/") for n in names):
-        raise RefusedFile(f"{path}: member names repeat or leave the archive")
+        archive = zipfile.ZipFile(source)
+        infos = archive.infolist()
+    except FileNotFoundError:
+        raise
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        raise RefusedFile(f"{what}: not a readable archive ({error})") from None
+    size = len(source.getvalue()) if isinstance(source, io.BytesIO) else os.path.getsize(source)
+    try:
+        if len(infos) > MAX_MEMBERS:
+            raise RefusedFile(f"{what}: {len(infos)} members, more than {MAX_MEMBERS}")
+        if sum(i.file_size for i in infos) > max(size * MAX_RATIO, 1 << 20):
+            raise RefusedFile(f"{what}: its members expand to more than {MAX_RATIO} times the file")
+        names = [i.filename for i in infos]
+        if len(set(names)) != len(names) or any(n.startswith("/") or ".." in n.split("/") for n in names):
+            raise RefusedFile(f"{what}: member names repeat or leave the archive")
+        for info in infos:
+            if info.flag_bits & 1 or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise RefusedFile(f"{what}: member {info.filename!r} is encrypted or packed in an unusual way")
+            if (info.external_attr >> 16) & 0o170000 == 0o120000:
+                raise RefusedFile(f"{what}: refused, member {info.filename!r} is a link")
+    except RefusedFile:
+        archive.close()
+        raise
     return archive
 
 
-def open_hdf5(source: Any) -> Any:
-    """An HDF5 file for reading; `source` is a path or bytes."""
-    import h5py
-
+def read_member(archive: zipfile.ZipFile, name: str, what: str) -> bytes:
+    """The bytes of a member, with its checksum checked."""
     try:
-        return h5py.File(io.BytesIO(source) if isinstance(source, bytes) else source, "r")
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        raise RefusedFile(f"not a readable HDF5 file ({error})") from None
-
-
-def child(group: Any, name: str, kind: str) -> Any:
-    """A group or dataset that lies in this very file: no soft or external links."""
-    import h5py
-
-    if name not in group:
-        raise RefusedFile(f"{group.name}: {kind} {name!r} is missing")
-    link = group.get(name, getlink=True)
-    if not isinstance(link, h5py.HardLink):
-        raise RefusedFile(f"{group.name}/{name}: refused, it is a link to elsewhere")
-    item = group[name]
-    if not isinstance(item, h5py.Group if kind == "group" else h5py.Dataset):
-        raise RefusedFile(f"{group.name}/{name}: expected a {kind}")
-    return item
-
-
-def read_dataset(group: Any, name: str, shape: tuple[int, ...], what: str) -> np.ndarray:
-    """A dataset of exactly the expected shape, of numbers, stored in this file."""
-    dataset = child(group, name, "dataset")
-    if tuple(dataset.shape) != tuple(shape):
-        raise RefusedFile(f"{what}: expected shape {tuple(shape)}; the file has {tuple(dataset.shape)}")
-    if dataset.dtype.kind not in "fiub":
-        raise RefusedFile(f"{what}: expected numbers; the file has dtype {dataset.dtype}")
-    if dataset.is_virtual or dataset.external:
-        raise RefusedFile(f"{what}: refused, its data lie outside the file")
-    try:
-        array: np.ndarray = dataset[()]
-    except (OSError, RuntimeError, ValueError) as error:
-        raise RefusedFile(f"{what}: unreadable ({error})") from None
-    return np.asarray(array)
+        info = archive.getinfo(name)
+        data = archive.read(info)
+    except KeyError:
+        raise RefusedFile(f"{what}: holds no {name}") from None
+    except (zipfile.BadZipFile, OSError, RuntimeError, ValueError, EOFError, zlib.error, NotImplementedError) as error:
+        raise RefusedFile(f"{what}: member {name} is damaged ({error})") from None
+    return data

@@ -25,8 +25,11 @@ _MODULES = {
 
 class _Scope(threading.local):
     def __init__(self) -> None:
-        self.objects: dict[str, Any] = {}
-        self.live = False
+        self.objects: dict[str, Any] = {}  # custom objects by name
+        self.live = False  # functions that no name stands for stay objects
+        self.captured: dict[str, Any] | None = None  # the user's classes and functions that serialising meets
+        self.written: dict[int, dict[str, Any]] | None = None  # layers that serialising has met, by identity
+        self.read: dict[Any, Any] | None = None  # layers made so far, by shared_object_id
 
 
 _scope = _Scope()
@@ -75,6 +78,41 @@ def live_functions() -> Iterator[None]:
         _scope.live = outer
 
 
+def get_registered_name(obj: Any) -> str:
+    """The name under which a class or function is registered; its own name if it is not."""
+    return _NAMES[obj] if obj in _NAMES else str(obj.__name__)
+
+
+def get_registered_object(name: str, custom_objects: Any = None, module_objects: Any = None) -> Any:
+    """The class or function of a name; None if there is none."""
+    for table in (_scope.objects, _CUSTOM, custom_objects or {}, module_objects or {}):
+        if name in table:
+            return table[name]
+    return None
+
+
+@contextmanager
+def capturing(objects: dict[str, Any]) -> Iterator[None]:
+    """Inside, the user's classes and functions that are serialised are put into `objects`, registered or not."""
+    outer = _scope.captured
+    _scope.captured = objects
+    try:
+        yield
+    finally:
+        _scope.captured = outer
+
+
+def _capture(obj: Any, name: str) -> str:
+    """The name under which a user's class or function is found again."""
+    if _scope.captured is None:
+        return name
+    unique, n = name, 1
+    while _scope.captured.get(unique, obj) is not obj:
+        unique, n = f"{name}#{n}", n + 1
+    _scope.captured[unique] = obj
+    return unique
+
+
 _builtin_cache: dict[str, dict[str, Any]] = {}
 # Classes that stand in for the built-in ones of the same name, by family: those of Keras 2 under `berrante run --keras 2`.
 _dialect: dict[str, dict[str, Any]] = {}
@@ -117,31 +155,61 @@ def _family_of(cls: type) -> tuple[str, str] | None:
 
 def serialize_keras_object(obj: Any) -> Any:
     """JSON-ready data from which `deserialize_keras_object` makes an equal object."""
+    if _scope.written is None:
+        _scope.written = {}
+        try:
+            return _serialize(obj)
+        finally:
+            _scope.written = None
+    return _serialize(obj)
+
+
+def _serialize(obj: Any) -> Any:
     if obj is None or isinstance(obj, (str, bool, int, float)):
         return obj
     if isinstance(obj, np.generic):
         return obj.item()
     if isinstance(obj, (list, tuple)):
-        return [serialize_keras_object(x) for x in obj]
+        return [_serialize(x) for x in obj]
     if isinstance(obj, dict):
-        return {str(k): serialize_keras_object(v) for k, v in obj.items()}
+        return {str(k): _serialize(v) for k, v in obj.items()}
     if isinstance(obj, np.ndarray):
         return {"class_name": "__numpy__", "config": {"value": obj.tolist(), "dtype": str(obj.dtype)}}
+    if isinstance(obj, slice):
+        parts = {"start": obj.start, "stop": obj.stop, "step": obj.step}
+        return {"class_name": "__slice__", "config": {k: _serialize(v) for k, v in parts.items()}}
+    if obj is Ellipsis:
+        return {"class_name": "__ellipsis__", "config": {}}
     if hasattr(obj, "get_config"):
         return _serialize_instance(obj)
     if callable(obj):
-        name = getattr(obj, "__name__", type(obj).__name__)
-        registered = _NAMES.get(obj)
-        if registered is None and _scope.live:
-            return obj
-        if registered is None and name == "<lambda>":
-            raise ValueError("a lambda cannot be saved; define and register a function or a class instead")
-        module = "builtins" if registered is None else getattr(obj, "__module__", "")
-        return {"module": module, "class_name": "function", "config": name, "registered_name": registered or name}
+        return _serialize_function(obj)
     raise ValueError(f"cannot serialise {obj!r}: it has no get_config()")
 
 
+def _known_as(obj: Any) -> str:
+    return _NAMES[obj] if obj in _NAMES else _capture(obj, obj.__name__)
+
+
+def _serialize_function(function: Any) -> Any:
+    name = getattr(function, "__name__", type(function).__name__)
+    if function in _NAMES:
+        module, registered = getattr(function, "__module__", ""), _NAMES[function]
+    elif _is_builtin_function(function, name):
+        module, registered = "builtins", name
+    elif _scope.live:
+        return function
+    else:
+        if name == "<lambda>" and _scope.captured is None:
+            raise ValueError("a lambda cannot be saved; define and register a function or a class instead")
+        name = registered = _capture(function, name)
+        module = "builtins"
+    return {"module": module, "class_name": "function", "config": name, "registered_name": registered}
+
+
 def _serialize_instance(obj: Any) -> dict[str, Any]:
+    from berrante.layers import Layer
+
     cls = type(obj)
     family = _family_of(cls)
     if family is not None:
@@ -154,8 +222,8 @@ def _serialize_instance(obj: Any) -> dict[str, Any]:
             module, registered = "berrante", f"berrante>{name}"
     else:
         module, name = cls.__module__, cls.__name__
-        registered = _NAMES.get(cls) or name
-    node = {
+        registered = _known_as(cls)
+    node: dict[str, Any] = {
         "module": module,
         "class_name": name,
         "config": serialize_config(obj.get_config()),
@@ -168,6 +236,10 @@ def _serialize_instance(obj: Any) -> dict[str, Any]:
         compiled = obj.get_compile_config()
         if compiled is not None:
             node["compile_config"] = compiled
+    if isinstance(obj, Layer) and _scope.written is not None:
+        first = _scope.written.setdefault(id(obj), node)
+        if first is not node:  # the same layer in two places
+            first["shared_object_id"] = node["shared_object_id"] = id(obj)
     return node
 
 
@@ -182,51 +254,102 @@ def serialize_config(config: dict[str, Any]) -> dict[str, Any]:
 def _lookup(class_name: str, registered: Any, module: Any) -> Any:
     for name in (registered, class_name):
         if isinstance(name, str):
-            if name in _scope.objects:
-                return _scope.objects[name]
-            if name in _CUSTOM:
-                return _CUSTOM[name]
-            for full, target in _CUSTOM.items():
-                if full.split(">")[-1] == name:
-                    return target
+            target = get_registered_object(name)
+            if target is not None:
+                return target
     if isinstance(registered, str) and registered.startswith("berrante>"):
         class_name, registered = registered.split(">", 1)[1], None
-    if isinstance(registered, str) and ">" in registered and not registered.startswith("keras"):
-        return None
     families = _builtins()
-    order = [f for f in families if isinstance(module, str) and f in module.split(".")] + list(families)
-    for family in order:
-        if class_name in _dialect.get(family, ()):
-            return _dialect[family][class_name]
-        if class_name in families[family]:
-            return families[family][class_name]
+    if not (isinstance(registered, str) and ">" in registered and not registered.startswith("keras")):
+        order = [f for f in families if isinstance(module, str) and f in module.split(".")] + list(families)
+        for family in order:
+            if class_name in _dialect.get(family, ()):
+                return _dialect[family][class_name]
+            if class_name in families[family]:
+                return families[family][class_name]
+        for full, target in _CUSTOM.items():
+            if full.split(">")[-1] == class_name:
+                return target
     return None
 
 
 def deserialize_keras_object(config: Any, custom_objects: Any = None, safe_mode: bool = True, depth: int = 0) -> Any:
-    """The object of a serialised config. Unknown names are a ValueError."""
-    if custom_objects:
-        with custom_object_scope(custom_objects):
-            return deserialize_keras_object(config, depth=depth)
+    """The object of a serialised config. Unknown names are a ValueError; safe_mode cannot be turned off."""
+    with custom_object_scope(custom_objects or {}), _outermost(config):
+        return _deserialize(config, depth)
+
+
+@contextmanager
+def guarded(config: Any) -> Iterator[None]:
+    """Around the making of objects from a config: its size is checked, and how many weights it may ask for."""
+    with _outermost(config):
+        yield
+
+
+@contextmanager
+def _outermost(config: Any) -> Iterator[None]:
+    from berrante.graph import variable
+    from berrante.saving import guard
+
+    if _scope.read is not None:
+        yield
+        return
+    guard.check_config(config)
+    _scope.read = {}
+    try:
+        if variable.has_budget():
+            yield
+        else:
+            with variable.element_budget(guard.MAX_PARAMETERS, filled_later=False):
+                yield
+    finally:
+        _scope.read = None
+
+
+_DATA = {
+    "__numpy__": lambda inner: _numbers(inner), "__tensor__": lambda inner: _numbers(inner),
+    "__ellipsis__": lambda inner: Ellipsis,
+    "__slice__": lambda inner: slice(*(_deserialize(inner.get(k)) for k in ("start", "stop", "step"))),
+    "DTypePolicy": lambda inner: inner["name"], "Policy": lambda inner: inner["name"],
+}  # fmt: skip
+
+
+def _numbers(inner: dict[str, Any]) -> np.ndarray:
+    kind = np.dtype(inner["dtype"])
+    if kind.kind not in "fiub":
+        raise ValueError(f"expected numbers in a config; received dtype {inner['dtype']!r}")
+    return np.asarray(inner["value"], kind)
+
+
+def _deserialize(config: Any, depth: int = 0) -> Any:
     if depth > _MAX_DEPTH:
         raise ValueError(f"the config is nested deeper than {_MAX_DEPTH} levels")
     if isinstance(config, (list, tuple)):
-        return [deserialize_keras_object(x, depth=depth + 1) for x in config]
+        return [_deserialize(x, depth + 1) for x in config]
     if not isinstance(config, dict):
         return config
     if "class_name" not in config or "config" not in config:
-        return {k: deserialize_keras_object(v, depth=depth + 1) for k, v in config.items()}
-    name, inner = config["class_name"], config["config"]
+        return {k: _deserialize(v, depth + 1) for k, v in config.items()}
+    name = config["class_name"]
     if not isinstance(name, str):
         raise ValueError(f"expected a class name; received {name!r}")
-    if name == "__numpy__":
-        return np.asarray(inner["value"], np.dtype(inner["dtype"]))
+    if get_registered_object(name) is None:  # built in, maybe as Keras 1 or 2 wrote it
+        from berrante.saving.legacy_config import migrate
+
+        config = migrate(config)
+    name, inner = config["class_name"], config["config"]
+    if name in _DATA:
+        try:
+            return _DATA[name](inner)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"{name}: expected its value; received {str(inner)[:80]} ({error!r})") from None
     if name == "function":
         return _function(inner, config.get("registered_name"))
-    if name == "DTypePolicy":
-        return inner["name"]
     if name.startswith("__"):
         raise ValueError(f"refused: configs may not hold {name} (code is never read from files)")
+    shared = config.get("shared_object_id")
+    if shared is not None and _scope.read is not None and isinstance(shared, int) and shared in _scope.read:
+        return _scope.read[shared]
     cls = _lookup(name, config.get("registered_name"), config.get("module"))
     if cls is None or not (isinstance(cls, type) or callable(cls)):
         raise ValueError(
@@ -235,53 +358,93 @@ def deserialize_keras_object(config: Any, custom_objects: Any = None, safe_mode:
         )
     if not isinstance(cls, type):
         return cls
-    if not isinstance(inner, dict):
-        raise ValueError(f"{name}: expected a config of named values; received {type(inner).__name__}")
-    prepared = _prepare(cls, inner, depth)
-    obj = cls.from_config(prepared) if hasattr(cls, "from_config") else cls(**prepared)
-    build = config.get("build_config")
-    if build and hasattr(obj, "build_from_config") and not getattr(obj, "built", True):
-        obj.build_from_config(build)
-    if config.get("compile_config") and hasattr(obj, "compile_from_config"):
-        obj.compile_from_config(config["compile_config"])
+    obj = _make(cls, config, depth)
+    if shared is not None and isinstance(shared, int) and _scope.read is not None:
+        _scope.read[shared] = obj
     return obj
 
 
+def _make(cls: Any, config: dict[str, Any], depth: int) -> Any:
+    """The instance of a class that the config names. What a damaged config makes constructors raise is a ValueError."""
+    name, inner = config["class_name"], config["config"]
+    if not isinstance(inner, dict):
+        raise ValueError(f"{name}: expected a config of named values; received {type(inner).__name__}")
+    try:
+        prepared = _prepare(cls, inner, depth)
+        obj = cls.from_config(prepared) if hasattr(cls, "from_config") else cls(**prepared)
+        build = config.get("build_config")
+        if build and hasattr(obj, "build_from_config") and not getattr(obj, "built", True):
+            obj.build_from_config(build)
+        if config.get("compile_config") and hasattr(obj, "compile_from_config"):
+            obj.compile_from_config(config["compile_config"])
+    except (
+        KeyError,
+        AttributeError,
+        IndexError,
+        AssertionError,
+        OverflowError,
+        ZeroDivisionError,
+        RecursionError,
+    ) as error:
+        if _is_users(cls):
+            raise
+        raise ValueError(f"{name}: the config is damaged ({error!r})") from error
+    return obj
+
+
+def _is_users(cls: type) -> bool:
+    return cls.__module__.split(".")[0] != "berrante"
+
+
 def _prepare(cls: type, config: dict[str, Any], depth: int) -> dict[str, Any]:
-    """Nested initialisers, regularisers ... as objects; models take their layers' configs as they are."""
+    """Nested initialisers, regularisers ... as objects; models, wrappers and user classes with a from_config of their own
+    take configs as they are."""
     from berrante.layers import Layer
     from berrante.models import Model
 
     config = {k: v for k, v in config.items() if k not in ("quantization_config", "lora_rank", "shared_object_id")}
-    if issubclass(cls, Model):
+    if "dtype" in config and isinstance(config["dtype"], dict):
+        config["dtype"] = _deserialize(config["dtype"], depth + 1)
+    own = next((c for c in cls.__mro__ if "from_config" in vars(c)), None)
+    if (issubclass(cls, Model) and cls._takes_layers(config)) or (own is not None and _is_users(own)):  # type: ignore[attr-defined]
         return config
     prepared: dict[str, Any] = {}
     for key, value in config.items():
-        if isinstance(value, dict) and "class_name" in value and "config" in value:
-            if issubclass(cls, Layer) and key in ("layer", "function"):
-                prepared[key] = value  # from_config does it
-            else:
-                prepared[key] = deserialize_keras_object(value, depth=depth + 1)
+        if issubclass(cls, Layer) and key in ("layer", "function", "backward_layer", "cell") and not _is_users(cls):
+            prepared[key] = value  # from_config does it
+        elif isinstance(value, (dict, list)) and _holds_nodes(value):
+            prepared[key] = _deserialize(value, depth + 1)
         else:
             prepared[key] = tuple(value) if isinstance(value, list) and key in ("strides", "kernel_size") else value
     return prepared
 
 
-def _function(name: Any, registered: Any) -> Any:
+def _holds_nodes(value: Any) -> bool:
+    """Whether a serialised object is somewhere inside."""
+    if isinstance(value, dict):
+        return ("class_name" in value and "config" in value) or any(_holds_nodes(v) for v in value.values())
+    return isinstance(value, list) and any(_holds_nodes(v) for v in value)
+
+
+def _builtin_functions() -> dict[str, Any]:
     from berrante import activations, losses, metrics
 
+    return {**metrics.FUNCTIONS, **losses.FUNCTIONS, **activations._BY_NAME}
+
+
+def _is_builtin_function(function: Any, name: str) -> bool:
+    return _builtin_functions().get(name) is function
+
+
+def _function(name: Any, registered: Any) -> Any:
     for candidate in (registered, name):
         if isinstance(candidate, str):
-            target = _scope.objects.get(candidate) or _CUSTOM.get(candidate)
+            target = get_registered_object(candidate)
             if target is not None:
                 return target
-    if isinstance(name, str):
-        if name in activations._BY_NAME:
-            return activations._BY_NAME[name]
-        if name in losses.FUNCTIONS:
-            return losses.FUNCTIONS[name]
-        if name in metrics.FUNCTIONS:
-            return metrics.FUNCTIONS[name]
+    known = _builtin_functions()
+    if isinstance(name, str) and name in known:
+        return known[name]
     raise ValueError(f"unknown function {name!r}: register it with @register_keras_serializable or pass custom_objects")
 
 
@@ -291,6 +454,8 @@ def deserialize_named(identifier: Any, what: str) -> Any:
         if "class_name" in identifier and "config" not in identifier:
             identifier = {**identifier, "config": {}}
         return deserialize_keras_object(identifier)
+    if not isinstance(identifier, str):
+        raise ValueError(f"expected the name of a {what}; received {identifier!r}")
     target = _scope.objects.get(identifier) or _CUSTOM.get(identifier)
     if target is None:
         for full, registered in _CUSTOM.items():

@@ -1,92 +1,214 @@
-"""Weights in Keras 3's HDF5 layout: `layers/<class>[_n]/vars/<i>`, nested models inside, `optimizer/vars/<i>`.
+"""Weights in Keras 3's HDF5 layout: a folder per object that holds state, named by the attribute through which it is found.
 
+`layers/<class>[_n]/vars/<i>` for the layers of sequential and functional models, `<attribute>/vars/<i>` for other
+attributes, `<attribute>/<class>[_n]/...` and `.../container/...` for lists and dicts, and `optimizer/vars/<i>`. The counts
+are per class and in order; names of layers do not matter. States of random generators are kept beside them.
 Reading is all or nothing: every dataset is found, checked and read before the first variable changes.
 """
 
 from __future__ import annotations
 
-import zipfile
-from collections.abc import Iterator
+import functools
+import warnings
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
 from berrante.graph.variable import Variable
 from berrante.layers.layer import Layer, snake_case
-from berrante.saving.guard import RefusedFile, child, open_archive, open_hdf5, read_dataset, write_atomically
+from berrante.optimizers.optimizer import Optimizer
+from berrante.random import SeedGenerator
+from berrante.saving.guard import Mismatch, RefusedFile, write_atomically
+from berrante.saving.hdf5 import checked, child, has, keys, read_dataset, values
+
+# What loading will do once everything has been read: assignments, then hooks of the user's own classes.
+Plan = list[Callable[[], Any]]
+_SAVEABLE = (Layer, SeedGenerator, Optimizer)
+_CONTAINER = (list, tuple, dict)
 
 
-def _class_names(layers: list[Layer]) -> Iterator[tuple[str, Layer]]:
-    """Each layer with its folder: the class in snake case, numbered from the second of its kind on."""
-    counts: dict[str, int] = {}
-    for layer in layers:
-        name = snake_case(type(layer).__name__)
-        if type(layer).__name__ == "Model":
-            name = "functional"
-        n = counts.get(name, 0)
-        counts[name] = n + 1
-        yield (name if n == 0 else f"{name}_{n}"), layer
-
-
-def _own_variables(layer: Layer) -> list[Variable]:
-    return sorted(layer._variables, key=lambda v: not v.trainable)
-
-
-def _children(layer: Layer) -> list[tuple[str, Layer]]:
-    """Folders below a layer: `layers/...` of models, attribute names of other layers."""
+@functools.cache
+def _own_attributes() -> frozenset[str]:
+    """Attributes of the machinery of layers and models, which are not looked into."""
     from berrante.models import Model
 
-    if isinstance(layer, Model):
-        members = layer.layers if layer._graph is not None or hasattr(layer, "_stack") else layer._layers
-        if layer._graph is not None or hasattr(layer, "_stack"):
-            return [(f"layers/{name}", sub) for name, sub in _class_names(list(members))]
-    found: list[tuple[str, Layer]] = []
-    for name, value in sorted(vars(layer).items()):
-        if isinstance(value, Layer) and not name.startswith("_"):
-            found.append((name, value))
-        elif isinstance(value, (list, tuple)) and not name.startswith("_"):
-            subs = [v for v in value if isinstance(v, Layer)]
-            found.extend((f"{name}/{folder}", sub) for folder, sub in _class_names(subs))
-    return found
+    bare = Model.__new__(Model)
+    bare._setup()
+    return frozenset(vars(bare)) | {"_stack", "_build_shapes", "activity_regularizer", "_initial", "layers"}
 
 
-def _generators(layer: Layer) -> list[tuple[str, Any]]:
-    """The layer's random generators with their folders."""
-    return [(f"seed_generator_{i}" if i else "seed_generator", g) for i, g in enumerate(layer._seed_generators)]
+def _children(obj: Any) -> Iterator[tuple[str, Any]]:
+    """The attributes that may hold state: layers first for sequential and functional models, private ones last."""
+    from berrante.models import Model
+
+    if isinstance(obj, (SeedGenerator, Optimizer)):
+        return
+    found: dict[str, Any] = {k: v for k, v in vars(obj).items() if k not in _own_attributes()}
+    if isinstance(obj, Model):
+        found.update(obj._optimizers())
+        if obj._graph is not None or hasattr(obj, "_stack"):
+            yield "layers", obj.layers
+        else:
+            found["layers"] = obj.layers
+    for name in sorted(found, key=lambda n: f"~{n}" if n.startswith("_") else n):
+        if isinstance(found[name], (*_SAVEABLE, *_CONTAINER)):
+            yield name, found[name]
 
 
-def _visit(layer: Layer, path: str = "") -> Iterator[tuple[str, Layer, list[Variable]]]:
-    yield path, layer, _own_variables(layer)
-    for folder, sub in _children(layer):
-        yield from _visit(sub, f"{path}/{folder}" if path else folder)
+def _folder(obj: Any, used: dict[str, int]) -> str:
+    name = "functional" if type(obj).__name__ == "Model" else snake_case(type(obj).__name__)
+    n = used.get(name, -1) + 1
+    used[name] = n
+    return f"{name}_{n}" if n else name
 
 
-def write_group(model: Any, file: Any, optimizers: dict[str, Any] | None = None) -> None:
-    """All weights, the states of random generators, and those of optimizers (by name) into an open file."""
+def saveables(root: Any) -> Iterator[tuple[str, Any]]:
+    """All objects with state, each once, with their folders."""
     seen: set[int] = set()
-    for path, layer, variables in _visit(model):
-        if id(layer) in seen:
+
+    def visit(obj: Any, path: str) -> Iterator[tuple[str, Any]]:
+        if id(obj) in seen:
+            return
+        seen.add(id(obj))
+        yield path, obj
+        for name, value in _children(obj):
+            yield from (visit if isinstance(value, _SAVEABLE) else members)(value, f"{path}/{name}" if path else name)
+
+    def members(container: Any, path: str) -> Iterator[tuple[str, Any]]:
+        if id(container) in seen:
+            return
+        seen.add(id(container))
+        used: dict[str, int] = {}
+        for item in container.values() if isinstance(container, dict) else container:
+            if isinstance(item, _SAVEABLE):
+                yield from visit(item, f"{path}/{_folder(item, used)}")
+            elif isinstance(item, _CONTAINER):
+                n = used["container"] = used.get("container", -1) + 1
+                yield from members(item, f"{path}/container_{n}" if n else f"{path}/container")
+
+    return visit(root, "")
+
+
+def own_variables(obj: Any) -> list[Variable]:
+    """The state of one object without that of others inside it: trainable weights first."""
+    if isinstance(obj, SeedGenerator):
+        return [obj.state]
+    if isinstance(obj, Optimizer):
+        return obj.variables if obj.built else []
+    return sorted(obj._variables, key=lambda v: not v.trainable)
+
+
+def _hook(obj: Any, name: str) -> Any:
+    """save_own_variables or load_own_variables of a user's class."""
+    own = getattr(type(obj), name, None)
+    return None if own is None or own is getattr(Layer, name, None) else getattr(obj, name)
+
+
+# --- writing --------------------------------------------------------------------------------------------------------
+
+
+def write_group(root: Any, file: Any, include_optimizer: bool = True) -> None:
+    """All weights, states of random generators and of optimizers into an open file."""
+    for path, obj in saveables(root):
+        if isinstance(obj, Optimizer) and not (include_optimizer and obj.built):
             continue
-        seen.add(id(layer))
         group = file.require_group(f"{path}/vars" if path else "vars")
-        if path:
-            group.attrs["name"] = layer.name
-        for i, v in enumerate(variables):
+        if isinstance(obj, SeedGenerator):
+            group.create_dataset("0", data=obj.state.numpy().view(np.uint32))
+            continue
+        if getattr(obj, "name", None):
+            group.attrs["name"] = obj.name
+        hook = _hook(obj, "save_own_variables")
+        if hook is not None:
+            store: dict[str, Any] = {}
+            hook(store)
+            for key, value in store.items():
+                group.create_dataset(str(key), data=np.asarray(value))
+            continue
+        for i, v in enumerate(own_variables(obj)):
             group.create_dataset(str(i), data=v.numpy())
-        for name, generator in _generators(layer):
-            state = file.require_group(f"{path}/{name}/vars" if path else f"{name}/vars")
-            state.create_dataset("0", data=generator.state.numpy().view(np.uint32))
-    for name, optimizer in (optimizers or {}).items():
-        if optimizer.built:
-            group = file.require_group(f"{name}/vars")
-            for i, v in enumerate(optimizer.variables):
-                group.create_dataset(str(i), data=v.numpy())
+
+
+# --- reading --------------------------------------------------------------------------------------------------------
+
+
+def _find(file: Any, path: str) -> Any:
+    """The group of a path; None where a part of it is missing."""
+    group = file
+    for part in path.split("/"):
+        if not has(group, part):
+            return None
+        group = child(group, part, "group")
+    return group
+
+
+def _label(obj: Any, path: str) -> str:
+    if isinstance(obj, Layer):
+        return f'layer "{obj.name}"'
+    return path
+
+
+def collect(root: Any, file: Any, include_optimizer: bool = True, skip_mismatch: bool = False) -> Plan:
+    """What to assign, read and checked; nothing is changed yet."""
+    plan: Plan = []
+    for path, obj in saveables(root):
+        if isinstance(obj, Optimizer) and not include_optimizer:
+            continue
+        try:
+            plan += _collect_one(obj, path, file)
+        except Mismatch as error:
+            if not skip_mismatch and not isinstance(obj, Optimizer):
+                raise
+            warnings.warn(f"Skipped on loading: {error}", stacklevel=3)
+    return plan
+
+
+def _collect_one(obj: Any, path: str, file: Any) -> Plan:
+    group = _find(file, f"{path}/vars" if path else "vars")
+    label, variables, hook = _label(obj, path), own_variables(obj), _hook(obj, "load_own_variables")
+    if isinstance(obj, (SeedGenerator, Optimizer)):
+        if group is None or not keys(group) or not variables:
+            return []  # written without them, or before training
+        if isinstance(obj, SeedGenerator):
+            state = read_dataset(group, "0", (2,), label)
+            if state.dtype.kind not in "iu":
+                raise RefusedFile(f"{label}: expected whole numbers; the file has {state.dtype}")
+            state = state.astype(np.uint32).view(np.int32)
+            return [functools.partial(obj.state.assign, state)]
+    if hook is not None:
+        store = {k: values(checked(child(group, k, "dataset"), label), label) for k in keys(group)} if group else {}
+        return [functools.partial(hook, store)]
+    if not variables and (group is None or not keys(group)):
+        return []
+    if group is None:
+        raise Mismatch(f"{label}: expected {len(variables)} weights; the file has none at {path or '/'}")
+    if len(keys(group)) != len(variables):
+        raise Mismatch(f"{label}: expected {len(variables)} weights; the file has {len(keys(group))}")
+    return [
+        functools.partial(v.assign, read_dataset(group, str(i), v.shape, f"{label}, {v.name}"))
+        for i, v in enumerate(variables)
+    ]
+
+
+def carry_out(root: Any, plan: Plan) -> None:
+    """Assigns everything. If a hook of the user's class fails, all weights go back to what they were."""
+    before = [(v, v.numpy()) for _, obj in saveables(root) for v in own_variables(obj)] if _has_hooks(root) else []
+    try:
+        for step in plan:
+            step()
+    except BaseException:
+        for v, value in before:
+            v.assign(value)
+        raise
+
+
+def _has_hooks(root: Any) -> bool:
+    return any(_hook(obj, "load_own_variables") is not None for _, obj in saveables(root))
 
 
 def write_weights(model: Any, path: str) -> None:
     """Writes the weights of a built model."""
-    if not model.built:
-        raise ValueError(f'[model "{model.name}"] has no weights yet: build it or call it on data before saving')
     import h5py
 
     def write(temporary: str) -> None:
@@ -94,67 +216,3 @@ def write_weights(model: Any, path: str) -> None:
             write_group(model, file)
 
     write_atomically(path, write)
-
-
-def collect(model: Any, file: Any, optimizers: dict[str, Any] | None = None) -> list[tuple[Variable, np.ndarray]]:
-    """Every variable with its value from the file, checked; nothing is changed."""
-    values: list[tuple[Variable, np.ndarray]] = []
-    seen: set[int] = set()
-    for path, layer, variables in _visit(model):
-        if id(layer) in seen:
-            continue
-        seen.add(id(layer))
-        if variables:
-            group = file
-            for part in [*path.split("/"), "vars"] if path else ["vars"]:
-                group = child(group, part, "group")
-            if len(group) != len(variables):
-                raise RefusedFile(f'layer "{layer.name}": expected {len(variables)} weights; the file has {len(group)}')
-            for i, v in enumerate(variables):
-                values.append((v, read_dataset(group, str(i), v.shape, f'layer "{layer.name}", weight {v.name}')))
-        values += _states(layer, path, file)
-    for name, optimizer in (optimizers or {}).items():
-        if name not in file or len(child(file, name, "group")) == 0:
-            continue
-        group = child(child(file, name, "group"), "vars", "group")
-        own = optimizer.variables
-        if len(group) == 0:
-            continue
-        if len(group) != len(own):
-            raise RefusedFile(f"{name}: expected {len(own)} values; the file has {len(group)}")
-        values += [(v, read_dataset(group, str(i), v.shape, f"{name}, {v.name}")) for i, v in enumerate(own)]
-    return values
-
-
-def _states(layer: Layer, path: str, file: Any) -> list[tuple[Variable, np.ndarray]]:
-    """The states of the layer's random generators, where the file has them."""
-    values = []
-    for name, generator in _generators(layer):
-        group = file
-        for part in [*(path.split("/") if path else []), name, "vars"]:
-            group = child(group, part, "group") if group is not None and part in group else None
-        if group is not None and "0" in group:
-            state = read_dataset(group, "0", (2,), f'layer "{layer.name}", {name}')
-            values.append((generator.state, state.astype(np.uint32).view(np.int32)))
-    return values
-
-
-def assign_all(values: list[tuple[Variable, np.ndarray]]) -> None:
-    for v, value in values:
-        v.assign(value)
-
-
-def read_weights(model: Any, path: str) -> None:
-    """Reads the weights of a file into a built model."""
-    if not model.built:
-        raise ValueError(f'[model "{model.name}"] has no weights yet: build it or call it on data before loading')
-    if zipfile.is_zipfile(path):
-        with open_archive(path) as archive:
-            if "model.weights.h5" not in archive.namelist():
-                raise RefusedFile(f"{path}: holds no model.weights.h5")
-            source: Any = archive.read("model.weights.h5")
-    else:
-        source = path
-    with open_hdf5(source) as file:
-        values = collect(model, file)
-    assign_all(values)
