@@ -91,6 +91,7 @@ class History(Callback):
         super().__init__()
         self.history: dict[str, list[Any]] = {}
         self.epoch: list[int] = []
+        self._epochs: dict[str, list[int]] = {}
 
     def on_train_begin(self, logs: Any = None) -> None:
         self.epoch = []
@@ -99,29 +100,13 @@ class History(Callback):
         self.epoch.append(epoch)
         for name, value in (logs or {}).items():
             self.history.setdefault(name, []).append(value)
+            self._epochs.setdefault(name, []).append(epoch)
 
     def plot(self, path: str | None = None) -> Any:
         """Curves of all values by epoch, with matplotlib; saved to a path if one is given. Returns the figure."""
-        import matplotlib
+        from berrante.utils.curves import plot_history
 
-        if path is not None:
-            matplotlib.use("Agg")
-        import matplotlib.pyplot as plt
-
-        names = [n for n in self.history if not n.startswith("val_")]
-        figure, axes = plt.subplots(1, max(len(names), 1), figsize=(5 * max(len(names), 1), 4), squeeze=False)
-        for axis, name in zip(axes[0], names):
-            axis.plot([e + 1 for e in self.epoch], self.history[name], label="training")
-            if f"val_{name}" in self.history:
-                axis.plot([e + 1 for e in self.epoch], self.history[f"val_{name}"], label="validation")
-            axis.set_xlabel("epoch")
-            axis.set_title(name)
-            axis.legend()
-        figure.tight_layout()
-        if path is not None:
-            figure.savefig(path)
-            plt.close(figure)
-        return figure
+        return plot_history(self.history, self._epochs, path)
 
 
 class ProgbarLogger(Callback):

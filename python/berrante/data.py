@@ -151,6 +151,37 @@ def batches_of(source: Any, steps: int | None, shuffle: bool, rng: np.random.Gen
             return
 
 
+class Rounds:
+    """The batches of a sequence pass after pass, for epochs of a set number of steps: an epoch goes on where the last ended.
+
+    Each pass has its own random order if asked, and ends with the sequence's on_epoch_end.
+    """
+
+    def __init__(self, source: Any, shuffle: bool, rng: np.random.Generator) -> None:
+        if not len(source):
+            raise ValueError(f"x: expected batches; {type(source).__name__} has none")
+        self.source = source
+        self._batches = self._passes(shuffle, rng)
+
+    def _passes(self, shuffle: bool, rng: np.random.Generator) -> Iterator[Any]:
+        while True:
+            order = np.arange(len(self.source))
+            if shuffle:
+                rng.shuffle(order)
+            for i in order:
+                batch = self.source[int(i)]
+                if i == order[-1] and hasattr(self.source, "on_epoch_end"):
+                    self.source.on_epoch_end()
+                yield batch
+
+    def on_epoch_begin(self) -> None:
+        if hasattr(self.source, "on_epoch_begin"):
+            self.source.on_epoch_begin()
+
+    def __iter__(self) -> Iterator[Any]:
+        return self._batches
+
+
 def unpack_x_y_sample_weight(data: Any) -> tuple[Any, Any, Any]:
     """keras.utils' function of the same name."""
     return unpack(data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from pathlib import Path
 
@@ -26,7 +27,8 @@ def print_info() -> None:
     from berrante.runtime.cuda import cuda_status
 
     print(f"berrante   {berrante.__version__} (Python {platform.python_version()}, NumPy {np.__version__})")
-    print(f"CPU        {cpu_name()}")
-    print(f"ISA        {kernels.isa()} (this machine runs {', '.join(kernels.isas())})")
+    print(f"CPU        {cpu_name()}, {os.cpu_count()} logical cores")
+    forced = " by BERRANTE_ISA" if os.environ.get("BERRANTE_ISA") else ""
+    print(f"ISA        {kernels.isa()}{forced} (this machine runs {', '.join(kernels.isas())})")
     print(f"threads    {kernels.num_threads()}")
     print(f"CUDA       {cuda_status()}")

@@ -13,7 +13,7 @@ import numpy as np
 
 from berrante import ops, random
 from berrante.callbacks import Callback, CallbackList, History, ProgbarLogger
-from berrante.data import ArrayData, batches_of, specs_of, unpack, weigh_classes
+from berrante.data import ArrayData, Rounds, batches_of, specs_of, unpack, weigh_classes
 from berrante.graph import trace
 from berrante.graph.program import Program
 from berrante.graph.tape import map_structure
@@ -265,6 +265,8 @@ class Trainer(Steps):
         hooks.on_train_begin()
         logs: dict[str, Any] = {}
         stream = iter(x) if not in_memory and not hasattr(x, "__getitem__") else None
+        if not in_memory and stream is None and steps_per_epoch is not None:
+            stream = Rounds(x, shuffle, rng)
         for epoch in range(initial_epoch, epochs):
             self.reset_metrics()
             hooks.on_epoch_begin(epoch)
