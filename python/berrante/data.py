@@ -110,19 +110,28 @@ class ArrayData:
         restored = [map_structure(lambda a: None if a is None else next(rest), part) for part in self.data]
         return restored[0], restored[1], restored[2]
 
+    def inputs(self) -> ArrayData:
+        """x alone."""
+        return self if self.data[1] is None and self.data[2] is None else ArrayData(self.data[0])
+
     def rows(self, start: int, stop: int) -> ArrayData:
         part = [map_structure(lambda a: None if a is None else a[start:stop], d) for d in self.data]
         return ArrayData(*part)
 
 
 def weigh_classes(y: Any, sample_weight: Any, class_weight: dict[int, float]) -> np.ndarray:
-    """Sample weights from the classes of y (integers or one-hot rows)."""
-    if y is None or isinstance(y, (dict, list)):
-        raise ValueError("class_weight: expected a single array of targets")
-    labels = y.argmax(-1) if y.ndim > 1 and y.shape[-1] > 1 else y.reshape(-1)
+    """Sample weights from the classes of y (integers or one-hot rows); classes without a weight count 1."""
+    if not isinstance(y, np.ndarray):
+        raise ValueError("`class_weight` is only supported for Models with a single output.")
+    labels = y.argmax(-1) if y.ndim > 1 and y.shape[-1] > 1 else y.reshape(y.shape[: max(y.ndim - 1, 1)])
+    if labels.ndim != 1:
+        raise ValueError(f"class_weight: expected one class a sample; received targets of shape {y.shape}")
     table = {int(k): float(v) for k, v in class_weight.items()}
-    weights = np.array([table.get(int(c), 1.0) for c in labels], np.float32)
-    return weights if sample_weight is None else weights * np.asarray(sample_weight, np.float32).reshape(-1)
+    weights = np.array([table.get(int(c), 1.0) for c in np.round(labels)], np.float32)
+    if sample_weight is None:
+        return weights
+    given = np.asarray(sample_weight, np.float32)
+    return given * weights.reshape(-1, *(1,) * (given.ndim - 1))
 
 
 def unpack(batch: Any) -> tuple[Any, Any, Any]:
@@ -134,21 +143,6 @@ def unpack(batch: Any) -> tuple[Any, Any, Any]:
             )
         return (*batch, *(None,) * (3 - len(batch)))  # type: ignore[return-value]
     return batch, None, None
-
-
-def batches_of(source: Any, steps: int | None, shuffle: bool, rng: np.random.Generator | None) -> Iterator[ArrayData]:
-    """The batches of a PyDataset (in a random order if asked), or of an iterator (at most `steps`)."""
-    if hasattr(source, "__getitem__") and hasattr(source, "__len__"):
-        order = np.arange(len(source))
-        if shuffle and rng is not None:
-            rng.shuffle(order)
-        for i in order[:steps]:
-            yield ArrayData(*unpack(source[int(i)]))
-        return
-    for k, batch in enumerate(source):
-        yield ArrayData(*unpack(batch))
-        if steps is not None and k + 1 >= steps:
-            return
 
 
 class Rounds:

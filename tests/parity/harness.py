@@ -29,6 +29,7 @@ FAMILIES = {
     "losses": "parity.loss_cases",
     "metrics": "parity.metric_cases",
     "optimizers": "parity.optimizer_cases",
+    "fit": "parity.fit_cases",
 }
 
 

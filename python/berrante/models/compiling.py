@@ -70,6 +70,21 @@ def resolve_loss(spec: Any) -> Any:
     return found if isinstance(found, losses.Loss) else losses.LossFunctionWrapper(found, name=_name_of(spec))
 
 
+def check_kinds(loss_weights: Any, metric_specs: Any, weighted_specs: Any) -> None:
+    """Raises ValueError for arguments of compile that are of no use, whatever the outputs."""
+    if loss_weights is not None and not isinstance(loss_weights, (list, tuple, dict, float, int)):
+        raise ValueError(
+            "loss_weights: expected a number (one output) or a list, tuple or dict (several); received "
+            f"{loss_weights!r} of type {type(loss_weights).__name__}"
+        )
+    for what, specs in (("metrics", metric_specs), ("weighted_metrics", weighted_specs)):
+        if specs and not isinstance(specs, (list, tuple, dict)):
+            raise ValueError(
+                f"Expected `{what}` argument to be a list, tuple, or dict. Received instead: {what}={specs!r} of type "
+                f"{type(specs)}"
+            )
+
+
 class _OutputLoss(NamedTuple):
     """One term of the loss."""
 
@@ -106,6 +121,8 @@ class CompiledObjectives:
     ) -> None:  # fmt: skip
         self.names = names
         self.losses = self._make_losses(loss, loss_weights)
+        # Number of classes and ignored class of outputs with integer labels, known once a step was traced.
+        self.classes: dict[int, tuple[int, int | None]] = {}
         self.metrics = [
             *self._make_metrics("metrics", metric_specs, False),
             *self._make_metrics("weighted_metrics", weighted_specs, True),
@@ -117,11 +134,6 @@ class CompiledObjectives:
 
     def _make_losses(self, loss: Any, weights: Any) -> list[_OutputLoss]:
         names = self.names
-        if weights is not None and not isinstance(weights, (list, tuple, dict, float, int)):
-            raise ValueError(
-                "loss_weights: expected a number (one output) or a list, tuple or dict (several); received "
-                f"{weights!r} of type {type(weights).__name__}"
-            )
         if isinstance(loss, dict):
             specs = self._by_name("loss", loss)
             pairs = list(zip(range(len(names)), specs, strict=True))
@@ -173,6 +185,9 @@ class CompiledObjectives:
             if ys[i] is None:
                 raise ValueError(f'loss of output "{self.names[i] or i}": expected targets; received y=None')
             value = fn(ys[i], predictions[i], sample_weights[i])
+            if getattr(fn, "fn", None) is losses.sparse_categorical_crossentropy:
+                own = fn._fn_kwargs
+                self.classes[i] = (predictions[i].shape[own.get("axis", -1)], own.get("ignore_class"))
             if tracker is not None:
                 tracker.update_state(value, sample_weight=float(flatten(predictions[i])[0].shape[0]))
             if len(value.shape):
@@ -187,11 +202,6 @@ class CompiledObjectives:
     def _make_metrics(self, what: str, specs: Any, weighted: bool) -> list[_OutputMetric]:
         if not specs:
             return []
-        if not isinstance(specs, (list, tuple, dict)):
-            raise ValueError(
-                f"Expected `{what}` argument to be a list, tuple, or dict. Received instead: {what}={specs!r} of type "
-                f"{type(specs)}"
-            )
         n = len(self.names)
         if isinstance(specs, dict) and n == 1 and self.names[0] not in specs:
             per_output: list[Any] = [flatten(specs)]

@@ -1,8 +1,7 @@
 """compile, fit, evaluate, predict and the *_on_batch methods, after keras.Model.
 
-A step (train_step, test_step, predict_step) is traced once per signature of a batch into a Program. With data in memory and
-no callback that wants batches, many steps run in one call of the core; losses and metrics accumulate in variables that
-are read only when shown.
+With data in memory and no callback that wants batches, many steps run in one call of the core; losses and metrics
+accumulate in variables that are read only when shown.
 """
 
 from __future__ import annotations
@@ -11,35 +10,43 @@ from typing import Any
 
 import numpy as np
 
-from berrante import ops, random
-from berrante.callbacks import Callback, CallbackList, History, ProgbarLogger
-from berrante.data import ArrayData, Rounds, batches_of, specs_of, unpack, weigh_classes
-from berrante.graph import trace
-from berrante.graph.program import Program
-from berrante.graph.tape import map_structure
-from berrante.graph.tensor import Tensor
+from berrante import random
+from berrante.callbacks import CallbackList, History
+from berrante.data import ArrayData, weigh_classes
+from berrante.graph.tape import flatten
 from berrante.graph.variable import Variable
-from berrante.models.batches import check_positive, concatenate, is_stream, number, split, take
-from berrante.models.compiling import CompiledObjectives
-from berrante.models.steps import Steps
+from berrante.models.batches import Batches, check_positive, concatenate, is_stream, split, validation_of
+from berrante.models.compiling import CompiledObjectives, check_kinds, resolve_loss, resolve_metric
+from berrante.models.programs import Programs
 
 # Seconds that one call of the core may take: short enough for a lively progress bar and Ctrl-C.
 _BUDGET = 0.1
-_MAX_PROGRAMS = 32
 
 
-class Trainer(Steps):
+class NotCompiledError(ValueError, RuntimeError):
+    """A method that needs compile() was called before it (a ValueError in Keras 3, a RuntimeError in Keras 2)."""
+
+
+class Trainer(Programs):
     """The training half of Model: compile, programs, loops."""
 
     name: str
     optimizer: Any
     run_eagerly: bool
+    stop_training: bool
+    stop_evaluating: bool
+    stop_predicting: bool
+    steps_per_execution: int
+    _initial_epoch: int | None
     _programs: dict[Any, Any]
 
     def _setup_trainer(self) -> None:
         put = object.__setattr__
         put(self, "compiled", False)
-        put(self, "stop_training", False)
+        for flag in ("stop_training", "stop_evaluating", "stop_predicting"):
+            put(self, flag, False)
+        put(self, "steps_per_execution", 1)
+        put(self, "_initial_epoch", None)
         put(self, "optimizer", None)
         put(self, "loss", None)
         put(self, "_objectives", None)
@@ -63,7 +70,9 @@ class Trainer(Steps):
             raise TypeError(f"compile() got unexpected arguments: {', '.join(sorted(kwargs))}")
         from berrante import optimizers as module
 
+        check_positive("steps_per_execution", steps_per_execution)
         chosen = module.get(optimizer)
+        check_kinds(loss_weights, metrics, weighted_metrics)
         self._compile_arguments = {
             "optimizer": chosen, "loss": loss, "loss_weights": loss_weights, "metrics": metrics,
             "weighted_metrics": weighted_metrics, "run_eagerly": run_eagerly,
@@ -72,6 +81,7 @@ class Trainer(Steps):
         object.__setattr__(self, "optimizer", chosen)
         object.__setattr__(self, "loss", loss)
         object.__setattr__(self, "run_eagerly", run_eagerly)
+        object.__setattr__(self, "steps_per_execution", steps_per_execution)
         self._objectives = None
         self._programs.clear()
         self.stop_training = False
@@ -83,6 +93,11 @@ class Trainer(Steps):
         names = self._known_output_names()
         if names is not None:
             self._make_objectives(list(names))
+        else:  # unknown names are an error here and now, too
+            for spec in flatten(loss):
+                resolve_loss(spec)
+            for spec in flatten([metrics, weighted_metrics]):
+                resolve_metric(spec)
 
     def _known_output_names(self) -> list[str] | None:
         return None
@@ -96,7 +111,7 @@ class Trainer(Steps):
 
     def _require_compiled(self, method: str) -> None:
         if not self.compiled:
-            raise RuntimeError(f'[model "{self.name}"] call compile() before {method}()')
+            raise NotCompiledError(f'[model "{self.name}"] call compile() before {method}()')
 
     def _train_variables(self) -> list[Variable]:
         if self._compiled_trainable is None:
@@ -119,102 +134,9 @@ class Trainer(Steps):
         for metric in self.metrics:
             metric.reset_state()
 
-    # --- programs ---------------------------------------------------------------------------------------------------
-
-    def _overrides(self, step: str) -> bool:
-        function = getattr(type(self), step)
-        return function is not getattr(Trainer, step) and not getattr(function, "tracked", False)
-
-    def _program(self, kind: str, data: ArrayData, batch: int) -> Any:
-        """The program of a step for batches like this data's."""
-        specs = specs_of(data.leaves, batch)
-        key = (kind, tuple(specs), str(map_structure(lambda a: a is None, list(data.data))), self._mode())
-        program = self._programs.get(key)
-        if program is not None and not program.stale:
-            return program
-        if kind == "train":
-            self._prepare_training(data, batch)
-        step = {"train": self.train_step, "test": self.test_step, "predict": self.predict_step}[kind]
-        visible = kind == "predict" or self._overrides(f"{kind}_step")
-
-        def function(*leaves: Tensor) -> Any:
-            x, y, w = data.restore(leaves)
-            result = step((x,) if kind == "predict" else (x, y, w))
-            return result if visible else None
-
-        program = Program(function, specs)
-        if program.stale:  # the optimizer moved its variables while it was traced
-            program = Program(function, specs)
-        while len(self._programs) >= _MAX_PROGRAMS:
-            self._programs.pop(next(iter(self._programs)))
-        self._programs[key] = program
-        return program
-
-    def _mode(self) -> Any:
-        """What a trace depends on beside shapes: which layers train."""
-        return tuple(layer._trainable for layer in self._flatten_layers())  # type: ignore[attr-defined]
-
-    def _optimizers(self) -> dict[str, Any]:
-        """The optimizers by the names under which their state is saved."""
-        return {} if self.optimizer is None else {"optimizer": self.optimizer}
-
     def _order_of_epoch(self, epoch: int, rng: np.random.Generator, size: int) -> np.ndarray:
         """The samples in the order of an epoch that shuffles them."""
         return rng.permutation(size)
-
-    def _prepare_training(self, data: ArrayData, batch: int) -> None:
-        """Builds the model and the optimizer before tracing, so that variables do not move afterwards."""
-        if not self.built and self._has_call():  # type: ignore[attr-defined]
-            self._build_from(data, batch)
-        optimizer = self.optimizer
-        if optimizer is not None and not optimizer.built and not self._overrides("train_step"):
-            optimizer.build(self._train_variables())
-            optimizer._flatten()
-
-    def _build_from(self, data: ArrayData, batch: int) -> None:
-        with trace.tracing() as graph:
-            leaves = [graph.add_input(spec) for spec in specs_of(data.leaves, batch)]
-            self(data.restore(leaves)[0], training=False)  # type: ignore[operator]
-
-    def _run_eagerly(self, kind: str, batch: ArrayData) -> Any:
-        tensors = [
-            ops.convert_to_tensor(a, s.dtype) for a, s in zip(batch.leaves, specs_of(batch.leaves, 0), strict=True)
-        ]
-        x, y, w = batch.restore(tensors)
-        if kind == "predict":
-            return map_structure(np.asarray, self.predict_step((x,)))
-        return (self.train_step if kind == "train" else self.test_step)((x, y, w))
-
-    def _run_batch(self, kind: str, batch: ArrayData) -> Any:
-        if self.run_eagerly:
-            return self._run_eagerly(kind, batch)
-        return self._program(kind, batch, batch.size)(*batch.leaves)
-
-    def _logs(self, kind: str, result: Any) -> dict[str, Any]:
-        """Results as Python numbers, by sorted name."""
-        logs = result if self._overrides(f"{kind}_step") and isinstance(result, dict) else self.get_metrics_result()
-        return {k: number(logs[k]) for k in sorted(logs)}
-
-    # --- checks -----------------------------------------------------------------------------------------------------
-
-    def _check_data(self, data: ArrayData) -> None:
-        if data.size == 0:
-            raise ValueError("x: expected at least one sample; received an empty array")
-        y = data.data[1]
-        if self._objectives is not None and isinstance(y, np.ndarray) and len(self._objectives.names) == 1:
-            terms = self._objectives.losses
-            fn = terms[0].loss if terms else None
-            name = getattr(getattr(fn, "fn", None), "__name__", "")
-            shape = self._output_shape()
-            if name == "sparse_categorical_crossentropy" and shape and shape[-1] and y.size:
-                if y.min() < 0 or y.max() >= shape[-1]:
-                    if getattr(fn, "_fn_kwargs", {}).get("ignore_class") is None:
-                        raise ValueError(
-                            f"y: expected classes from 0 to {shape[-1] - 1}; received {y.min()} to {y.max()}"
-                        )
-
-    def _output_shape(self) -> Any:
-        return None
 
     # --- fit --------------------------------------------------------------------------------------------------------
 
@@ -226,239 +148,212 @@ class Trainer(Steps):
     ) -> History:  # fmt: skip
         """Trains for a number of epochs and returns the History. Arguments and defaults are Keras'."""
         self._require_compiled("fit")
-        check_positive("batch_size", batch_size)
-        check_positive("steps_per_epoch", steps_per_epoch)
-        verbose = 1 if verbose == "auto" else int(verbose)
-        in_memory = not is_stream(x)
-        train: Any = x
-        if in_memory:
+        for name, value in (
+            ("batch_size", batch_size), ("steps_per_epoch", steps_per_epoch), ("validation_steps", validation_steps),
+            ("validation_batch_size", validation_batch_size),
+        ):  # fmt: skip
+            check_positive(name, value)
+        validates = _validation_epochs(validation_freq)
+        if is_stream(x):
+            _refuse_beside_stream(y, sample_weight, validation_split and validation_data is None)
+            train: Any = x
+        else:
             train = ArrayData(x, y, sample_weight)
-            if validation_split:
+            if validation_split and validation_data is None:
                 train, validation_data = split(train, validation_split)
             if class_weight is not None:
-                weights = weigh_classes(train.data[1], train.data[2], class_weight)
-                train = ArrayData(train.data[0], train.data[1], weights)
-            self._check_data(train)
-            batch_size = min(batch_size or 32, train.size) if steps_per_epoch is None else batch_size or 32
-        elif validation_split:
-            raise ValueError("validation_split: expected arrays in memory; received a generator or dataset")
-        elif not hasattr(x, "__len__") and steps_per_epoch is None and epochs > 1:
-            steps_per_epoch = None  # a finite iterator ends its epochs itself
-        if (
-            validation_data is not None
-            and not is_stream(validation_data)
-            and not isinstance(validation_data, ArrayData)
-        ):
-            validation_data = ArrayData(*unpack(validation_data))
-        history = History()
-        bar = ProgbarLogger(verbose)
-        listed = callbacks if isinstance(callbacks, (list, tuple)) else [callbacks] if callbacks is not None else []
-        for callback in listed:
-            if not isinstance(callback, Callback):
-                raise TypeError(f"callbacks: expected Callback objects; received {callback!r}")
-        hooks = CallbackList(
-            [*listed, bar, history], self, {"epochs": epochs, "verbose": verbose, "steps": steps_per_epoch}
-        )
-        object.__setattr__(self, "history", history)
-        self.stop_training = False
-        rng = random.host_generator()
-        hooks.on_train_begin()
-        logs: dict[str, Any] = {}
-        stream = iter(x) if not in_memory and not hasattr(x, "__getitem__") else None
-        if not in_memory and stream is None and steps_per_epoch is not None:
-            stream = Rounds(x, shuffle, rng)
-        for epoch in range(initial_epoch, epochs):
-            self.reset_metrics()
-            hooks.on_epoch_begin(epoch)
-            if in_memory:
-                logs = self._epoch_in_memory(train, batch_size or 32, shuffle, rng, hooks, bar, epoch, steps_per_epoch)
-            else:
-                logs = self._epoch_of_stream(
-                    stream or x, steps_per_epoch, shuffle, rng, hooks, bar, epoch, class_weight
+                train = ArrayData(
+                    train.data[0], train.data[1], weigh_classes(train.data[1], train.data[2], class_weight)
                 )
-            due = (
-                (epoch + 1) % validation_freq == 0 if isinstance(validation_freq, int) else epoch + 1 in validation_freq
-            )
-            if validation_data is not None and due:
-                values = self._evaluate(validation_data, validation_batch_size or batch_size or 32, validation_steps)
-                logs = logs | {f"val_{k}": v for k, v in values.items()}
-            if verbose:
-                bar.update(bar.steps or 0, logs, finalize=True)
-            hooks.on_epoch_end(epoch, logs)
-            if self.stop_training:
-                break
-        if getattr(self.optimizer, "use_ema", False):
-            self.optimizer.finalize_variable_values()
+                class_weight = None
+        rng = random.host_generator()
+        data = Batches(
+            train, batch_size, steps_per_epoch, shuffle, rng, class_weight,
+            lambda epoch, size: self._order_of_epoch(epoch, rng, size),
+        )  # fmt: skip
+        validation = None
+        if validation_data is not None:
+            validation = Batches(validation_of(validation_data), validation_batch_size or batch_size, validation_steps)
+        hooks = self._hooks(callbacks, verbose, epochs, data.count, history=True)
+        self.stop_training = False
+        logs: dict[str, Any] = {}
+        hooks.on_train_begin()
+        try:
+            for epoch in range(self._initial_epoch or initial_epoch, epochs):
+                self.reset_metrics()
+                hooks.on_epoch_begin(epoch)
+                found = self._epoch("train", data, hooks, epoch)
+                if found is None:  # nothing left of an iterator
+                    break
+                logs = found
+                if validation is not None and validates(epoch + 1):
+                    values = self._evaluation(validation, hooks)
+                    for name, value in values.items():
+                        logs[f"val_{name}"] = value
+                hooks.on_epoch_end(epoch, logs)
+                if self.stop_training:
+                    break
+        finally:
+            if getattr(self.optimizer, "use_ema", False) and epochs > 0:
+                self.optimizer.finalize_variable_values(self._train_variables())
         hooks.on_train_end(logs)
-        return history
+        return self.history  # type: ignore[no-any-return,attr-defined]
 
-    def _epoch_in_memory(
-        self, data: ArrayData, batch: int, shuffle: bool, rng: Any, hooks: CallbackList, bar: ProgbarLogger, epoch: int,
-        steps: int | None,
-    ) -> dict[str, Any]:  # fmt: skip
-        n = data.size
-        order = self._order_of_epoch(epoch, rng, n) if shuffle else None
-        if steps is not None:  # Keras starts over when the samples are used up
-            rows = order if order is not None else np.arange(n)
-            order = np.resize(rows, steps * batch)
-            n = steps * batch
-        whole, rest = divmod(n, batch)
+    def _hooks(
+        self, callbacks: Any, verbose: Any, epochs: int, steps: int | None, history: bool = False
+    ) -> CallbackList:
+        if isinstance(callbacks, CallbackList):
+            return callbacks
+        return CallbackList(
+            callbacks, add_history=history, add_progbar=verbose != 0, verbose=verbose, epochs=epochs, steps=steps,
+            model=self,
+        )  # fmt: skip
+
+    def _epoch(self, kind: str, data: Batches, hooks: CallbackList, epoch: int = 0) -> dict[str, Any] | None:
+        """The logs of one pass; None if the data gave no batch."""
+        by_hand = self.run_eagerly or hooks.wants_batches(kind) or self._overrides(f"{kind}_step")
+        if data.in_memory and not by_hand:
+            return self._epoch_in_core(kind, data, hooks, epoch)
+        result: Any = None
+        group, first, last = self.steps_per_execution, 0, -1  # type: ignore[attr-defined]
+        logs: dict[str, Any] = {}
+        shown = hooks.wants_batches(kind) or hooks.shows_batches
+        for last, batch in enumerate(data.batches(epoch)):
+            if last % group == 0:
+                first = last
+                getattr(hooks, f"on_{kind}_batch_begin")(first)
+            result = self._run_batch(kind, batch)
+            if (last + 1) % group == 0 or last + 1 == data.count:
+                logs = self._logs(kind, result) if shown else {}
+                getattr(hooks, f"on_{kind}_batch_end")(first + group - 1, logs)
+                if self.stop_training if kind == "train" else self.stop_evaluating:  # type: ignore[attr-defined]
+                    break
+        return None if last < 0 else self._logs(kind, result)
+
+    def _epoch_in_core(self, kind: str, data: Batches, hooks: CallbackList, epoch: int) -> dict[str, Any]:
+        """Many steps in each call of the core."""
+        arrays, size = data.arrays, data.batch_size
+        order, n = data.rows(epoch)
+        whole, rest = divmod(n, size)
         total = whole + (rest > 0)
-        bar.begin(epoch, total)
-        if self.run_eagerly or hooks.wants_batches or self._overrides("train_step"):
-            rows = np.arange(n) if order is None else order
-            return self._steps(
-                "train", (take(data, rows[k * batch : (k + 1) * batch]) for k in range(total)), hooks, bar
-            )
+        program = self._program(kind, arrays, size if whole else rest)
+        if not data.checked:  # once: the same samples come in every epoch
+            self._check_data(arrays)
+            data.checked = True
         done = 0
         while done < whole:
-            program = self._program("train", data, batch)
-            done += program.run_batches(data.leaves, order, done, whole - done, _BUDGET)
-            if bar.verbose == 1 and done < total:
-                bar.update(done, self._logs("train", None))
+            program = self._program(kind, arrays, size)
+            done += program.run_batches(arrays.leaves, order, done, whole - done, _BUDGET)
+            if hooks.shows_batches and done < total:
+                hooks.show_batch(kind, done - 1, self._logs(kind, None))
         if rest:
-            program = self._program("train", data, rest)
-            tail = np.ascontiguousarray((np.arange(n) if order is None else order)[whole * batch :])
-            program.run_batches(data.leaves, tail, 0, 1)
-        return self._logs("train", None)
-
-    def _epoch_of_stream(
-        self, source: Any, steps: int | None, shuffle: bool, rng: Any, hooks: CallbackList, bar: ProgbarLogger,
-        epoch: int, class_weight: Any,
-    ) -> dict[str, Any]:  # fmt: skip
-        length = len(source) if hasattr(source, "__len__") else None
-        bar.begin(epoch, steps if steps is not None else length)
-        if hasattr(source, "on_epoch_begin"):
-            source.on_epoch_begin()
-
-        def batches() -> Any:
-            for b in batches_of(source, steps, shuffle, rng):
-                if class_weight is not None:
-                    b = ArrayData(b.data[0], b.data[1], weigh_classes(b.data[1], b.data[2], class_weight))
-                yield b
-
-        logs = self._steps("train", batches(), hooks, bar)
-        if hasattr(source, "on_epoch_end"):
-            source.on_epoch_end()
+            tail = np.arange(whole * size, n) if order is None else np.ascontiguousarray(order[whole * size :])
+            self._program(kind, arrays, rest).run_batches(arrays.leaves, tail, 0, 1)
+        logs = self._logs(kind, None)
+        if hooks.shows_batches:
+            hooks.show_batch(kind, total - 1, logs)
         return logs
-
-    def _steps(self, kind: str, batches: Any, hooks: CallbackList | None, bar: ProgbarLogger | None) -> dict[str, Any]:
-        """Batch by batch, with hooks."""
-        result: Any = None
-        logs: dict[str, Any] = {}
-        k = -1
-        for k, batch in enumerate(batches):
-            if hooks is not None and hooks.wants_batches:
-                hooks.on_train_batch_begin(k)
-            result = self._run_batch(kind, batch)
-            if hooks is not None and (hooks.wants_batches or (bar is not None and bar.verbose == 1)):
-                logs = self._logs(kind, result)
-                if hooks.wants_batches:
-                    hooks.on_train_batch_end(k, logs)
-                if bar is not None:
-                    bar.update(k + 1, logs)
-            if self.stop_training and kind == "train":
-                break
-        if k < 0:
-            raise ValueError("x: expected at least one batch; the data gave none")
-        if bar is not None and bar.bar is not None and bar.steps is None:
-            bar.steps = bar.bar.target = k + 1
-        return self._logs(kind, result)
 
     # --- evaluate and predict ---------------------------------------------------------------------------------------
 
     def evaluate(
         self, x: Any = None, y: Any = None, batch_size: int | None = None, verbose: Any = "auto",
-        sample_weight: Any = None, steps: int | None = None, callbacks: Any = None, return_dict: bool = False, **_: Any,
+        sample_weight: Any = None, steps: int | None = None, callbacks: Any = None, return_dict: bool = False,
+        **kwargs: Any,
     ) -> Any:  # fmt: skip
         """The loss and metrics over data: a list in the order of `metrics_names` (a number if there is one), or a dict."""
         self._require_compiled("evaluate")
+        if kwargs:
+            raise ValueError(f"evaluate: arguments not recognized: {', '.join(sorted(kwargs))}")
         check_positive("batch_size", batch_size)
-        data: Any = x if is_stream(x) else ArrayData(x, y, sample_weight)
-        if isinstance(data, ArrayData):
-            self._check_data(data)
-        listed = callbacks if isinstance(callbacks, (list, tuple)) else [callbacks] if callbacks is not None else []
-        hooks = CallbackList(listed, self, {})
-        hooks.on_test_begin()
-        logs = self._evaluate(data, batch_size or 32, steps)
-        hooks.on_test_end(logs)
-        if verbose not in (0, "0") and (verbose == 1 or verbose == 2):
-            bar = ProgbarLogger(verbose)
-            bar.begin(None, 1)
-            bar.update(1, logs, finalize=True)
+        check_positive("steps", steps)
+        if is_stream(x):
+            _refuse_beside_stream(y, sample_weight, False)
+        data = Batches(x if is_stream(x) else ArrayData(x, y, sample_weight), batch_size, steps)
+        logs = self._evaluation(data, self._hooks(callbacks, verbose, 1, data.count))
         return logs if return_dict else self._flat_results(logs)
 
-    def _flat_results(self, logs: dict[str, Any]) -> Any:
-        order = ["loss", *(k for k in self.get_metrics_result() if k != "loss")]
-        values = [logs[k] for k in order if k in logs]
-        return values[0] if len(values) == 1 else values
-
-    def _evaluate(self, data: Any, batch: int, steps: int | None) -> dict[str, Any]:
-        saved = [(m, [v.numpy() for v in m.variables]) for m in self.metrics]
+    def _evaluation(self, data: Batches, hooks: CallbackList) -> dict[str, Any]:
+        object.__setattr__(self, "stop_evaluating", False)
+        hooks.on_test_begin()
         self.reset_metrics()
-        try:
-            if not isinstance(data, ArrayData):
-                return self._steps("test", batches_of(data, steps, False, None), None, None)
-            n = data.size if steps is None else min(data.size, steps * batch)
-            whole, rest = divmod(n, batch)
-            if self.run_eagerly or self._overrides("test_step"):
-                parts = (data.rows(k * batch, min(n, (k + 1) * batch)) for k in range(whole + (rest > 0)))
-                return self._steps("test", parts, None, None)
-            done = 0
-            while done < whole:
-                done += self._program("test", data, batch).run_batches(data.leaves, None, done, whole - done, _BUDGET)
-            if rest:
-                tail = np.arange(whole * batch, n)
-                self._program("test", data, rest).run_batches(data.leaves, tail, 0, 1)
-            return self._logs("test", None)
-        finally:
-            for metric, values in saved:
-                for v, value in zip(metric.variables, values, strict=True):
-                    v.array[...] = value
+        data.restart()
+        logs = self._epoch("test", data, hooks)
+        if logs is None:
+            raise ValueError("x: expected at least one batch to evaluate; the data gave none")
+        hooks.on_test_end(logs)
+        return logs
 
     def predict(
-        self,
-        x: Any,
-        batch_size: int | None = None,
-        verbose: Any = "auto",
-        steps: int | None = None,
+        self, x: Any, batch_size: int | None = None, verbose: Any = "auto", steps: int | None = None,
         callbacks: Any = None,
-    ) -> Any:
-        """Predictions as NumPy arrays, batch by batch."""
+    ) -> Any:  # fmt: skip
+        """Predictions as NumPy arrays, in the nesting of the model's outputs."""
         check_positive("batch_size", batch_size)
-        batch = batch_size or 32
-        if is_stream(x):
-            parts = [self._run_batch("predict", ArrayData(b.data[0])) for b in batches_of(x, steps, False, None)]
-            return concatenate(parts)
-        data = ArrayData(x)
-        if data.size == 0:
-            raise ValueError("x: expected at least one sample; received an empty array")
-        n = data.size if steps is None else min(data.size, steps * batch)
-        if n <= batch:
-            part = data if n == data.size else data.rows(0, n)
-            return self._run_batch("predict", part)
-        return concatenate([self._run_batch("predict", data.rows(k, min(k + batch, n))) for k in range(0, n, batch)])
+        check_positive("steps", steps)
+        data = Batches(x if is_stream(x) else ArrayData(x), batch_size, steps)
+        hooks = self._hooks(callbacks, verbose, 1, data.count)
+        object.__setattr__(self, "stop_predicting", False)
+        hooks.on_predict_begin()
+        parts = []
+        for k, batch in enumerate(data.batches(0)):
+            hooks.on_predict_batch_begin(k)
+            parts.append(self._run_batch("predict", batch.inputs()))
+            hooks.on_predict_batch_end(k, {"outputs": parts[-1]})
+            if self.stop_predicting:  # type: ignore[attr-defined]
+                break
+        if not parts:
+            raise ValueError("x: expected at least one batch to predict; the data gave none")
+        hooks.on_predict_end()
+        return parts[0] if len(parts) == 1 else concatenate(parts)
+
+    # --- single batches ---------------------------------------------------------------------------------------------
 
     def train_on_batch(
         self, x: Any, y: Any = None, sample_weight: Any = None, class_weight: Any = None, return_dict: bool = False
     ) -> Any:
-        """One update; gives the metrics since the last reset, as Keras 3 does."""
+        """One update; gives the batch's loss and metrics."""
         self._require_compiled("train_on_batch")
         data = ArrayData(x, y, sample_weight)
         if class_weight is not None:
             data = ArrayData(data.data[0], data.data[1], weigh_classes(data.data[1], data.data[2], class_weight))
-        self._check_data(data)
-        logs = self._logs("train", self._run_batch("train", data))
-        return logs if return_dict else self._flat_results(logs)
+        return self._on_batch("train", data, return_dict)
 
     def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
-        """The metrics of one batch (and those before it, since the last reset)."""
+        """The loss and metrics of a batch."""
         self._require_compiled("test_on_batch")
-        data = ArrayData(x, y, sample_weight)
-        self._check_data(data)
-        logs = self._logs("test", self._run_batch("test", data))
+        return self._on_batch("test", ArrayData(x, y, sample_weight), return_dict)
+
+    def _on_batch(self, kind: str, data: ArrayData, return_dict: bool) -> Any:
+        if data.size == 0:
+            raise ValueError("x: expected at least one sample; received an empty array")
+        self.reset_metrics()
+        logs = self._logs(kind, self._run_batch(kind, data))
         return logs if return_dict else self._flat_results(logs)
 
     def predict_on_batch(self, x: Any) -> Any:
         """Predictions for one batch."""
         return self._run_batch("predict", ArrayData(x))
+
+
+def _validation_epochs(frequency: Any) -> Any:
+    """Whether to validate after the n-th epoch, n counted from 1."""
+    if isinstance(frequency, int) and not isinstance(frequency, bool):
+        check_positive("validation_freq", frequency)
+        return lambda n: n % frequency == 0
+    if isinstance(frequency, (list, tuple, set)):
+        return lambda n: n in frequency
+    raise ValueError(
+        f"Expected `validation_freq` to be a list or int. Received: validation_freq={frequency} of the type "
+        f"{type(frequency)}."
+    )
+
+
+def _refuse_beside_stream(y: Any, sample_weight: Any, splits: Any) -> None:
+    for name, value in (("y", y), ("sample_weight", sample_weight)):
+        if value is not None:
+            raise ValueError(
+                f"{name}: a generator or dataset gives it with its batches; received it as an argument as well"
+            )
+    if splits:
+        raise ValueError("validation_split: expected arrays in memory; received a generator or dataset")

@@ -24,6 +24,15 @@ class Callback(core.Callback):
         self._model = value
 
 
+class _ByName:
+    """Keras 2 goes by the name where it does not know which way is better."""
+
+    monitor: str
+
+    def _direction_of_monitor(self) -> str:
+        return "up" if "acc" in self.monitor or self.monitor.startswith("fmeasure") else "down"
+
+
 class EarlyStopping(Callback, core.EarlyStopping):
     """Stops when a value no longer improves on the best (or the baseline); the best weights return when it stops."""
 
@@ -64,7 +73,7 @@ class EarlyStopping(Callback, core.EarlyStopping):
             print(f"Epoch {self.stopped_epoch + 1:05d}: early stopping")
 
 
-class ReduceLROnPlateau(Callback, core.ReduceLROnPlateau):
+class ReduceLROnPlateau(_ByName, Callback, core.ReduceLROnPlateau):
     """Multiplies the rate by a factor when a value no longer improves; `epsilon` is the old name of min_delta."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -83,6 +92,26 @@ class ReduceLROnPlateau(Callback, core.ReduceLROnPlateau):
             optimizer.lr.assign(np.float32(optimizer.learning_rate))
             del optimizer.learning_rate
         else:
+            super().on_epoch_end(epoch, logs)
+
+
+class ModelCheckpoint(_ByName, Callback, core.ModelCheckpoint):
+    """Saves the model or its weights, under any file name, every `period` epochs."""
+
+    def __init__(
+        self, filepath: Any, monitor: str = "val_loss", verbose: int = 0, save_best_only: bool = False,
+        save_weights_only: bool = False, mode: str = "auto", period: int = 1, save_freq: Any = "epoch", **kwargs: Any,
+    ) -> None:  # fmt: skip
+        super().__init__(filepath, monitor, verbose, save_best_only, save_weights_only, mode, save_freq, **kwargs)
+        self.period, self._waited = period, 0
+
+    def _check_path(self) -> None:
+        """Any name will do."""
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self._waited += 1
+        if self._waited >= self.period:
+            self._waited = 0
             super().on_epoch_end(epoch, logs)
 
 

@@ -9,7 +9,6 @@ from typing import Any
 import h5py
 import numpy as np
 
-from berrante.callbacks import Progbar
 from berrante.compat.keras2.enqueuers import GeneratorEnqueuer, OrderedEnqueuer, SequenceEnqueuer
 from berrante.compat.keras2.h5dict import H5Dict, h5dict
 from berrante.graph.keras_tensor import KerasTensor
@@ -18,6 +17,7 @@ from berrante.layers.input import InputLayer
 from berrante.saving.registry import custom_object_scope as _scope
 from berrante.saving.registry import get_custom_objects
 from berrante.utils import normalize, plot_model
+from berrante.utils.progbar import Progbar
 
 
 def to_categorical(y: Any, num_classes: int | None = None, dtype: Any = "float32") -> np.ndarray:
