@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
+from berrante.graph import trace
 from berrante.graph.elementwise import Elementwise, MicroBuilder
 from berrante.graph.op import as_tensor
 from berrante.graph.primitives import cast, reshape, slice_
@@ -69,6 +70,18 @@ _global = SeedGenerator(secrets.randbits(31))
 _seeds: np.random.Generator | None = None
 
 
+_seed_source: Callable[[], int] | None = None
+
+
+def take_seeds_from(source: Callable[[], int] | None) -> None:
+    """Draws without a seed of their own, and SeedGenerator(None), take their seeds from a function; None ends that.
+
+    Under Keras 2 this is NumPy's global generator, so that `np.random.seed(...)` repeats initial values and orders.
+    """
+    global _seed_source
+    _seed_source = source
+
+
 def set_global_seed(seed: int) -> None:
     """Restarts the global generator, and the seeds that SeedGenerator(None) takes."""
     global _seeds
@@ -77,6 +90,8 @@ def set_global_seed(seed: int) -> None:
 
 
 def _fresh_seed() -> int:
+    if _seed_source is not None:
+        return _seed_source()
     return int(_seeds.integers(1 << 31)) if _seeds is not None else secrets.randbits(31)
 
 
@@ -87,6 +102,8 @@ def make_default_seed() -> int:
 
 def draw_seed(seed: Any) -> Tensor:
     """The int32[2] tensor of any kind of seed."""
+    if seed is None and _seed_source is not None and trace.current() is None:
+        seed = _seed_source()
     if seed is None:
         return _global.next()
     if isinstance(seed, SeedGenerator):

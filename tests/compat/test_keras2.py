@@ -282,6 +282,56 @@ def test_nodes() -> None:
     assert dense.get_output_at(1) is second and dense.get_input_at(0) is a and dense.output_shape == (None, 2)
 
 
+def test_numpys_seed_repeats_a_training() -> None:
+    x, y = rows(32, 3), rows(32, 1, seed=1)
+    results = []
+    for _ in range(2):
+        np.random.seed(7)
+        model = models.Sequential([layers.Dense(8, input_shape=(3,)), layers.Dropout(0.5), layers.Dense(1)])
+        model.compile("adam", "mse")
+        model.fit(x, y, epochs=2, batch_size=8, verbose=0)
+        results.append(model.predict(x))
+    np.testing.assert_array_equal(*results)
+
+
+def test_an_optimizer_goes_on_to_another_model() -> None:
+    optimizer = optimizers.Adam()
+    for units in (1, 2):
+        model = dense_model("mse", optimizer, units)
+        before = model.get_weights()[0]
+        model.train_on_batch(rows(4, 3), rows(4, units))
+        assert not np.array_equal(before, model.get_weights()[0])
+
+
+def test_clones_keep_functions_without_names() -> None:
+    x = layers.Input((3,))
+    model = models.Model(x, layers.Lambda(lambda t: t * 2.0)(layers.Dense(2)(x)))
+    twin = models.clone_model(model)
+    twin.set_weights(model.get_weights())
+    np.testing.assert_allclose(twin.predict(rows(4, 3)), model.predict(rows(4, 3)))
+    with pytest.raises(ValueError, match="lambda cannot be saved"):
+        model.to_json()
+
+
+def test_early_stopping_counts_from_the_baseline() -> None:
+    from berrante.compat.keras2.callbacks import EarlyStopping
+
+    class Model:
+        stop_training = False
+
+    stopped = []
+    for baseline in (0.5, None):
+        callback = EarlyStopping("val_acc", patience=2, baseline=baseline)
+        callback.model = model = Model()
+        callback.on_train_begin()
+        for epoch, value in enumerate([0.1, 0.2, 0.3, 0.4]):
+            callback.on_epoch_end(epoch, {"val_acc": value})
+            if model.stop_training:
+                break
+        stopped.append(epoch)
+    assert stopped == [1, 3]
+
+
 def test_no_warning_from_todays_names() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")

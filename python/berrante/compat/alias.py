@@ -23,6 +23,7 @@ _THREE: dict[str, tuple[str, ...]] = {
     "": ("berrante", "berrante.compat.keras3"),
     "activations": ("berrante.activations", "berrante.compat.serialization"),
     "backend": ("berrante.compat.keras3", "berrante.compat.backend"),
+    "backend.config": ("berrante.compat.keras3",),
     "callbacks": ("berrante.callbacks",),
     "config": ("berrante.compat.keras3",),
     "constraints": ("berrante.constraints", "berrante.compat.serialization"),

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from berrante.graph.keras_tensor import KerasTensor
 from berrante.graph.tensor import Tensor
 from berrante.graph.variable import Variable
+from berrante.random import take_seeds_from
 
 
 class StaticShape(tuple):  # type: ignore[type-arg]
@@ -64,11 +67,13 @@ def take(version: int, tensorflow: bool = False) -> None:
 
         optimizers.use_rates(TF_KERAS_RATES if tensorflow else {})
         set_dialect(dialect_classes())
+        take_seeds_from(lambda: int(np.random.randint(1 << 31, dtype=np.int64)))
         for cls, names in ((KerasTensor, _PLACEHOLDER), (Tensor, _VALUE), (Variable, _VALUE)):
             for name, value in names.items():
                 setattr(cls, name, value)
         return
     set_dialect({})
+    take_seeds_from(None)
     for cls, names in ((KerasTensor, _PLACEHOLDER), (Tensor, _VALUE), (Variable, _VALUE)):
         for name in names:
             if name in cls.__dict__:

@@ -94,6 +94,8 @@ LAYER_DEFAULTS: dict[str, dict[str, Any]] = {
 # (compat.keras2.metrics).
 # train_on_batch and test_on_batch give this batch's values, not those since the last reset
 # (compat.keras2.training).
+# Seeds: those not given come from NumPy's global generator, as `np.random.seed(...)` in scripts expects
+# (compat.dialect).
 # Names: the first Dense is dense_1 (compat.keras2.layer).
 
 # fit and its generators: Keras 1's argument names.

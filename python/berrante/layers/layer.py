@@ -122,11 +122,14 @@ class Layer(Configurable):
         elif hasattr(value, "update_state") and hasattr(value, "result"):
             self._metrics.append(value)
 
-    def _flatten_layers(self, include_self: bool = True) -> Iterator[Layer]:
+    def _flatten_layers(self, include_self: bool = True, recursive: bool = True) -> Iterator[Layer]:
         if include_self:
             yield self
         for layer in self._layers:
-            yield from layer._flatten_layers()
+            if recursive:
+                yield from layer._flatten_layers()
+            else:
+                yield layer
 
     # --- weights ----------------------------------------------------------------------------------------------------
 
