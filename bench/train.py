@@ -110,7 +110,7 @@ def main() -> None:
         if args.peak and "berrante" in medians:
             floor = WORKLOADS[name].flops / (args.peak * args.threads * 1e9) * 1e3
             line += f"  floor {floor:.2f} ms ({floor / medians['berrante']:.0%})"
-        print(f"{name:12s} {line}", flush=True)
+        print(f"{name:18s} {line}", flush=True)
     machine = {"cpu": platform.processor() or platform.machine(), "cores": os.cpu_count(), "threads": args.threads}
     target = HERE / "results" / f"train_{args.threads}_threads.json"
     target.parent.mkdir(exist_ok=True)

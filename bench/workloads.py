@@ -29,7 +29,19 @@ class Workload:
     flops: float
 
 
-# Layers: ("conv", filters, kernel, padding), ("pool", kind), ("act", name), ("dense", units), ("dropout", rate), ("flatten",)
+# Layers: ("conv", filters, kernel, padding), ("pool", kind), ("up",), ("norm",), ("act", name), ("dense", units),
+# ("dropout", rate), ("flatten",). Pooling and enlarging are by 2. Losses: mse, cross_entropy (over the last axis), and
+# reconstruction: binary crossentropy against the input.
+_ENCODER = (
+    ("conv", 16, 3, "same"),
+    ("act", "relu"),
+    ("pool", "max"),
+    ("conv", 8, 3, "same"),
+    ("act", "relu"),
+    ("pool", "max"),
+)
+_DECODER = (("conv", 8, 3, "same"), ("act", "relu"), ("up",), ("conv", 16, 3, "same"), ("act", "relu"), ("up",),
+            ("conv", 1, 3, "same"), ("act", "sigmoid"))  # fmt: skip
 WORKLOADS = {
     w.name: w
     for w in (
@@ -64,38 +76,52 @@ WORKLOADS = {
              ("act", "relu"), ("dense", 10), ("act", "softmax")),
             "adam", "cross_entropy", 43.7e9,
         ),
+        Workload(
+            "dense_autoencoder", 256, (784,), 784,
+            (("dense", 128), ("act", "relu"), ("dense", 32), ("act", "relu"), ("dense", 128), ("act", "relu"),
+             ("dense", 784), ("act", "sigmoid")),
+            "adam", "reconstruction", 0.27e9,
+        ),
+        Workload("conv_autoencoder", 128, (28, 28, 1), 1, (*_ENCODER, *_DECODER), "adam", "reconstruction", 0.51e9),
+        Workload(
+            "segmenter", 4, (96, 96, 3), 2,
+            (("conv", 32, 3, "same"), ("act", "relu"), ("pool", "max"), ("conv", 64, 3, "same"), ("act", "relu"),
+             ("pool", "max"), ("conv", 128, 3, "same"), ("norm",), ("act", "relu"), ("up",), ("conv", 64, 3, "same"),
+             ("norm",), ("act", "relu"), ("up",), ("conv", 32, 3, "same"), ("norm",), ("act", "relu"),
+             ("conv", 2, 3, "same"), ("act", "softmax")),
+            "adam", "cross_entropy", 10.4e9,
+        ),
     )
 }  # fmt: skip
 
 
 def data(w: Workload) -> tuple[np.ndarray, np.ndarray]:
-    """One batch: inputs, and one-hot (or real) targets."""
+    """One batch: inputs, and targets as the loss wants them (one-hot for crossentropy)."""
     rng = np.random.default_rng(0)
     x = rng.random((w.batch, *w.input_shape), dtype=np.float32)
+    if w.loss == "reconstruction":
+        return x, x
     if w.loss == "mse":
         return x, rng.integers(0, 2, (w.batch, w.classes)).astype(np.float32)
-    return x, np.eye(w.classes, dtype=np.float32)[rng.integers(0, w.classes, w.batch)]
+    places = w.input_shape[:2] if w.name == "segmenter" else ()
+    return x, np.eye(w.classes, dtype=np.float32)[rng.integers(0, w.classes, (w.batch, *places))]
+
+
+_LOSSES = {"mse": "mse", "cross_entropy": "categorical_crossentropy", "reconstruction": "binary_crossentropy"}
 
 
 def berrante_steps(w: Workload) -> Steps:
     import berrante as keras
-    from berrante import layers
+    from berrante import layers as L
 
-    model = keras.Sequential([keras.Input(w.input_shape)])
-    for kind, *args in w.layers:
-        if kind == "conv":
-            model.add(layers.Conv2D(args[0], args[1], padding=args[2]))
-        elif kind == "pool":
-            model.add(layers.MaxPooling2D() if args[0] == "max" else layers.AveragePooling2D())
-        elif kind == "act":
-            model.add(layers.Activation(args[0]))
-        elif kind == "dense":
-            model.add(layers.Dense(args[0]))
-        elif kind == "dropout":
-            model.add(layers.Dropout(args[0]))
-        else:
-            model.add(layers.Flatten())
-    model.compile(optimizer=w.optimizer, loss="mse" if w.loss == "mse" else "categorical_crossentropy")
+    make: dict[str, Callable[..., Any]] = {
+        "conv": lambda filters, kernel, padding: L.Conv2D(filters, kernel, padding=padding),
+        "pool": lambda kind: L.MaxPooling2D() if kind == "max" else L.AveragePooling2D(),
+        "up": L.UpSampling2D, "norm": L.BatchNormalization, "act": L.Activation, "dense": L.Dense,
+        "dropout": L.Dropout, "flatten": L.Flatten,
+    }  # fmt: skip
+    model = keras.Sequential([keras.Input(w.input_shape), *(make[kind](*args) for kind, *args in w.layers)])
+    model.compile(optimizer=w.optimizer, loss=_LOSSES[w.loss])
     x, y = data(w)
 
     def run(steps: int) -> None:
@@ -111,32 +137,31 @@ def torch_steps(w: Workload, channels_last: bool = False, compiled: bool = False
     import torch
     from torch import nn
 
-    modules: list[nn.Module] = []
-    for kind, *args in w.layers:
-        if kind == "conv":
-            modules.append(nn.LazyConv2d(args[0], args[1], padding=args[2]))
-        elif kind == "pool":
-            modules.append(nn.MaxPool2d(2) if args[0] == "max" else nn.AvgPool2d(2))
-        elif kind == "act" and args[0] != "softmax":
-            modules.append({"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid}[args[0]]())
-        elif kind == "dense":
-            modules.append(nn.LazyLinear(args[0]))
-        elif kind == "dropout":
-            modules.append(nn.Dropout(args[0]))
-        elif kind == "flatten":
-            modules.append(nn.Flatten())
-    model = nn.Sequential(*modules)
+    make: dict[str, Callable[..., Any]] = {
+        "conv": lambda filters, kernel, padding: nn.LazyConv2d(filters, kernel, padding=padding),
+        "pool": lambda kind: nn.MaxPool2d(2) if kind == "max" else nn.AvgPool2d(2),
+        "up": lambda: nn.Upsample(scale_factor=2), "norm": nn.LazyBatchNorm2d,
+        "act": lambda name: {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid}[name](),
+        "dense": nn.LazyLinear, "dropout": nn.Dropout, "flatten": nn.Flatten,
+    }  # fmt: skip
+    layers = list(w.layers)
+    if layers[-1][1] in ("softmax", "sigmoid") and w.loss != "mse":
+        layers.pop()  # PyTorch's losses take logits
+    model = nn.Sequential(*(make[kind](*args) for kind, *args in layers))
     xs, ys = data(w)
     x, y = torch.from_numpy(xs), torch.from_numpy(ys)
     if x.ndim == 4:
-        x = x.permute(0, 3, 1, 2)
-        x = x.contiguous(memory_format=torch.channels_last) if channels_last else x.contiguous()
+        format_ = torch.channels_last if channels_last else torch.contiguous_format
+        x = x.permute(0, 3, 1, 2).contiguous(memory_format=format_)
+        y = y.permute(0, 3, 1, 2).contiguous(memory_format=format_) if y.ndim == 4 else y
     model(x)
     if channels_last:
         model = model.to(memory_format=torch.channels_last)
     parameters = list(model.parameters())
     optimizer = torch.optim.SGD(parameters, 0.01) if w.optimizer == "sgd" else torch.optim.Adam(parameters, fused=True)
-    loss_fn: Callable[..., Any] = nn.MSELoss() if w.loss == "mse" else nn.CrossEntropyLoss()
+    loss_fn: nn.Module = {
+        "mse": nn.MSELoss, "cross_entropy": nn.CrossEntropyLoss, "reconstruction": nn.BCEWithLogitsLoss,
+    }[w.loss]()  # fmt: skip
     if compiled:
         model = torch.compile(model)
 
