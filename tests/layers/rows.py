@@ -88,6 +88,15 @@ ROWS = [
     Row("ZeroPadding2D", {"padding": ((1, 2), (0, 3))}, (2, 4, 5, 3), (2, 7, 8, 3), flip=True),
     Row("Cropping1D", {"cropping": (1, 2)}, (2, 5, 3), (2, 2, 3)),
     Row("Cropping2D", {"cropping": ((1, 1), (0, 2))}, (2, 4, 5, 3), (2, 2, 3, 3), flip=True),
+    Row("Resizing", {"height": 3, "width": 7}, (2, 4, 5, 3), (2, 3, 7, 3), flip=True),
+    Row("CenterCrop", {"height": 3, "width": 4}, (2, 6, 5, 3), (2, 3, 4, 3), flip=True),
+    Row("RandomFlip", {"mode": "horizontal", "seed": 1}, (2, 4, 5, 3), (2, 4, 5, 3), flip=True),
+    Row("RandomRotation", {"factor": 0.2, "seed": 1}, (2, 4, 5, 3), (2, 4, 5, 3), flip=True),
+    Row("RandomTranslation", {"height_factor": 0.2, "width_factor": (-0.1, 0.3), "seed": 1}, (2, 4, 5, 3), (2, 4, 5, 3), flip=True),
+    Row("RandomZoom", {"height_factor": 0.2, "seed": 1}, (2, 4, 5, 3), (2, 4, 5, 3), flip=True),
+    Row("RandomContrast", {"factor": 0.2, "seed": 1}, (2, 4, 5, 3), (2, 4, 5, 3), flip=True),
+    Row("RandomBrightness", {"factor": 0.2, "seed": 1}, (2, 4, 5, 3), (2, 4, 5, 3), flip=True),
+    Row("RandomCrop", {"height": 3, "width": 4, "seed": 1}, (2, 6, 5, 3), (2, 3, 4, 3), flip=True),
     Row("Rescaling", {"scale": 0.5, "offset": 1.0}, (2, 3), (2, 3)),
 ]  # fmt: skip
 

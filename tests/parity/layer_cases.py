@@ -394,6 +394,51 @@ def masked_model(rng: Rng) -> Case:
     )  # fmt: skip
 
 
+def resizing(rng: Rng) -> Case:
+    kwargs: dict[str, Any] = {
+        "height": whole(rng, 1, 7), "width": whole(rng, 1, 7), "data_format": pick(rng, "channels_last", "channels_first"),
+        "interpolation": pick(rng, "nearest", "bilinear", "bicubic", "lanczos3", "lanczos5"),
+    }  # fmt: skip
+    if maybe(rng, 0.4):
+        kwargs[pick(rng, "crop_to_aspect_ratio", "pad_to_aspect_ratio")] = True
+    if maybe(rng, 0.3) and kwargs["interpolation"] != "nearest":
+        kwargs["antialias"] = True
+    s = image(rng, 2, kwargs["data_format"], 2, 7, 2)
+    return layer_case(rng, "Resizing", kwargs, [s[1:] if maybe(rng, 0.2) else s], backends=("jax",), rtol=1e-3)
+
+
+def center_crop(rng: Rng) -> Case:
+    kwargs = {
+        "height": whole(rng, 1, 6),
+        "width": whole(rng, 1, 6),
+        "data_format": pick(rng, "channels_last", "channels_first"),
+    }
+    s = image(rng, 2, kwargs["data_format"], 3, 7, 2)
+    return layer_case(rng, "CenterCrop", kwargs, [s[1:] if maybe(rng, 0.2) else s], backends=("jax",))
+
+
+def random_image(rng: Rng) -> Case:
+    """The random layers where nothing is left to chance: both ends of the range are the same, or it is not training."""
+    f, g = (float(np.float32(rng.uniform(-0.4, 0.4))) for _ in range(2))
+    name, kwargs = pick(
+        rng, ("RandomRotation", {"factor": (f, f)}), ("RandomTranslation", {"height_factor": (f, f), "width_factor": (g, g)}),
+        ("RandomZoom", {"height_factor": (f, f), "width_factor": (g, g)}), ("RandomZoom", {"height_factor": (f, f)}),
+        ("RandomBrightness", {"factor": (f, f), "value_range": (-1, 1)}),
+    )  # fmt: skip
+    if name not in ("RandomBrightness",):
+        kwargs = {
+            **kwargs, "fill_mode": pick(rng, "reflect", "wrap", "constant", "nearest"), "fill_value": 0.3,
+            "interpolation": pick(rng, "bilinear", "bilinear", "nearest"),
+        }  # fmt: skip
+    kwargs["data_format"] = pick(rng, "channels_last", "channels_first")
+    s = image(rng, 2, kwargs["data_format"], 3, 7, 2)
+    smooth = kwargs.get("interpolation") != "nearest"
+    return layer_case(
+        rng, name, {**kwargs, "seed": 3}, [s], training=maybe(rng, 0.8), backends=("jax",), rtol=2e-3, atol=2e-4,
+        gradient=smooth,
+    )  # fmt: skip
+
+
 KINDS: dict[str, Callable[[Rng], Case]] = {
     "Dense": dense,
     "Activation": activation,
@@ -438,6 +483,9 @@ KINDS: dict[str, Callable[[Rng], Case]] = {
     "TimeDistributed": time_distributed,
     "SpectralNormalization": spectral_normalization,
     "masked model": masked_model,
+    "Resizing": resizing,
+    "CenterCrop": center_crop,
+    "random images": random_image,
     "Identity": plain_layer("Identity", lambda rng: {}),
     "Masking": plain_layer("Masking", lambda rng: {}, 3, 3),
     "ActivityRegularization": plain_layer("ActivityRegularization", lambda rng: {"l1": 0.1, "l2": 0.2}),

@@ -19,6 +19,17 @@ from berrante.layers.convolution import (
     SeparableConvolution2D,
 )
 from berrante.layers.core import Activation, Dense, Embedding, Identity, Lambda, Masking
+from berrante.layers.images import (
+    CenterCrop,
+    RandomBrightness,
+    RandomContrast,
+    RandomCrop,
+    RandomFlip,
+    RandomRotation,
+    RandomTranslation,
+    RandomZoom,
+    Resizing,
+)
 from berrante.layers.input import Input, InputLayer
 from berrante.layers.layer import Layer
 from berrante.layers.merging import (

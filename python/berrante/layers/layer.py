@@ -260,6 +260,11 @@ class Layer(Configurable):
             self._call_arguments = set(inspect.signature(self.call).parameters)
         return self._call_arguments
 
+    def _training_default(self) -> Any:
+        """What `call` takes where nobody says whether it is training."""
+        default = inspect.signature(self.call).parameters["training"].default
+        return False if default is inspect.Parameter.empty else default
+
     def _label(self) -> str:
         return f'[{snake_case(type(self).__name__)} "{self.name}"]'
 
@@ -298,7 +303,7 @@ class Layer(Configurable):
         if training is None:
             training = outer
         if "training" in self._arguments():
-            kwargs["training"] = bool(training) if training is not None else False
+            kwargs["training"] = bool(self._training_default() if training is None else training)
         else:
             kwargs.pop("training", None)
         inputs = args[0] if args else next(iter(kwargs.values()), None)
