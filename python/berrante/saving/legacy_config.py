@@ -139,8 +139,9 @@ def _layer(name: str, config: Config) -> Config:
         raise ValueError("refused: a Lambda's code in a file is never run; register its function under a name")
     for key in (k for k in config if k.endswith(("regularizer", "constraint"))):
         config[key] = _keras_1_object(config[key])
-    if name in _INITIALIZERS:
-        config = {k: v for k, v in config.items() if k in ("seed", "value", "gain", *_INITIALIZERS[name])}
+    if name in _INITIALIZERS and "name" not in config:  # there is a layer Identity too, and layers have names
+        known = ("seed", "value", "gain", "input_axes", "output_axes", *_INITIALIZERS[name])
+        config = {k: v for k, v in config.items() if k in known}
     dropped = _DROPPED.get(name, ())
     return {k: v for k, v in config.items() if k not in dropped}
 
