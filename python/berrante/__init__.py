@@ -37,7 +37,7 @@ __version__ = "0.1.0"
 
 def __getattr__(name: str) -> object:
     # Loaded when first asked for: they need files or other packages.
-    if name in ("saving", "datasets", "cli", "preprocessing"):
+    if name in ("saving", "datasets", "cli", "preprocessing", "wrappers"):
         import importlib
 
         return importlib.import_module(f"berrante.{name}")

@@ -42,6 +42,8 @@ class Perceptron:
         x, y = np.asarray(x, np.float64), np.asarray(y).reshape(-1)
         if x.ndim != 2 or len(x) == 0 or len(x) != len(y):
             raise ValueError(f"Perceptron: expected x (N, K) and N targets; received x {x.shape} and {len(y)} targets")
+        if not np.isfinite(x).all():
+            raise ValueError("Perceptron: expected finite inputs; received NaN or infinity")
         if not np.isin(y, (0, 1)).all():
             raise ValueError(f"Perceptron: expected targets 0 and 1; received {np.unique(y)[:5]}")
         rng = np.random.default_rng(self.seed)
