@@ -120,7 +120,7 @@ Path(report).write_text(json.dumps(plugin.lines))
 # What berrante leaves out: quantization, LoRA, 3-D and recurrent layers, CTC, element types beside float32.
 OUT_OF_SCOPE = re.compile(
     "OutOfScope|quantiz|lora|CTC|TensorBoard|RemoteMonitor|GRU|LSTM|RNN|"
-    "(Pooling|Conv|Padding|Cropping|UpSampling)3D|dtype of x does not match"
+    "(Pool|Pooling|Conv|Padding|Cropping|UpSampling)3D|dtype of x does not match"
 )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -301,6 +302,18 @@ def test_an_optimizer_goes_on_to_another_model() -> None:
         before = model.get_weights()[0]
         model.train_on_batch(rows(4, 3), rows(4, units))
         assert not np.array_equal(before, model.get_weights()[0])
+
+
+def test_one_output_in_a_list_is_one_output(tmp_path: Path) -> None:
+    x = layers.Input((3,))
+    model = models.Model([x], [layers.Dense(2)(x)])
+    model.compile(optimizers.RMSprop(decay=1e-3), "mse")
+    assert model.predict(rows(4, 3)).shape == (4, 2) and model.train_on_batch(rows(4, 3), rows(4, 2)).shape == ()
+    model.save(tmp_path / "x.model")
+    loaded = models.load_model(tmp_path / "x.model")
+    assert type(loaded) is models.Model and type(loaded.optimizer) is optimizers.RMSprop
+    assert loaded.optimizer.get_config() == model.optimizer.get_config()
+    np.testing.assert_allclose(loaded.predict(rows(4, 3)), model.predict(rows(4, 3)), rtol=1e-6)
 
 
 def test_clones_keep_functions_without_names() -> None:

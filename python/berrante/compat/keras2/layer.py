@@ -55,6 +55,8 @@ class Node:
         self.inbound_layers = [p.operation for p in producers]
         self.node_indices = [_index(p) for p in producers]
         self.tensor_indices = [t.index for t in node.inputs]
+        self.input_masks = [t._keras_mask for t in self.input_tensors]
+        self.output_masks = [t._keras_mask for t in self.output_tensors]
         self.arguments = dict(node.kwargs)
 
 
@@ -139,7 +141,8 @@ class Layer(core.Layer):
     @property
     def updates(self) -> list[Any]:
         """The moving averages and such that a training step changes beside the trainable weights."""
-        return []
+        inside = [u for layer in self._layers for u in getattr(layer, "updates", [])] if self._trainable else []
+        return list(dict.fromkeys(inside))
 
     def add_update(self, updates: Any, inputs: Any = None) -> None:
         """Pairs of a variable and its new value, assigned at once or in the step that is traced."""

@@ -10,7 +10,12 @@ from berrante.compat.backend.state import get_uid
 from berrante.compat.keras2.layers import Input, InputLayer, Layer
 from berrante.compat.keras2.memory import for_files, for_memory
 from berrante.compat.keras2.training import Training
+from berrante.graph.keras_tensor import KerasTensor
 from berrante.models import load_model
+
+
+def _single(x: Any) -> Any:
+    return x[0] if isinstance(x, (list, tuple)) and len(x) == 1 and isinstance(x[0], KerasTensor) else x
 
 
 class Model(Training, core.Model):  # type: ignore[misc]
@@ -21,7 +26,9 @@ class Model(Training, core.Model):  # type: ignore[misc]
             prefix = "model" if type(self) in (Model, Sequential) else type(self).__name__.lower()
             if not isinstance(self, Sequential):
                 kwargs["name"] = f"{prefix}_{get_uid(prefix)}"
-        super().__init__(*args, **kwargs)
+        # One tensor in a list is one tensor in Keras 2.
+        args = tuple(_single(a) for a in args)
+        super().__init__(*args, **{k: _single(v) for k, v in kwargs.items()})
 
     @property
     def input(self) -> Any:

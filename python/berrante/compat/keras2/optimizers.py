@@ -12,7 +12,7 @@ from berrante.compat.differences import OPTIMIZERS
 from berrante.config import epsilon as default_epsilon
 from berrante.graph.variable import Variable
 from berrante.layers.layer import snake_case
-from berrante.optimizers.schedules import LearningRateSchedule
+from berrante.optimizers.schedules import InverseTimeDecay, LearningRateSchedule
 
 Slots = dict[str, Variable]
 _rates: dict[str, float] = {}
@@ -129,6 +129,19 @@ class Optimizer(core.Optimizer):
             raise ValueError(f"{type(self).__name__}: expected {[v.shape for v in own]}; received other shapes")
         for v, w in zip(own, weights, strict=True):
             v.assign(np.asarray(w))
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
+        """The optimizer of a config; where a file's `decay` was read as a schedule, it is decay again."""
+        rate = config.get("learning_rate")
+        if isinstance(rate, dict):
+            from berrante.saving.registry import deserialize_keras_object
+
+            rate = deserialize_keras_object(rate, custom_objects)
+        if isinstance(rate, InverseTimeDecay) and rate.decay_steps == 1 and not rate.staircase:
+            rest = {k: v for k, v in config.items() if k not in ("learning_rate", "decay")}
+            config = {"lr": rate.initial_learning_rate, "decay": rate.decay_rate, **rest}
+        return cls(**config)
 
     def get_config(self) -> dict[str, Any]:
         table = OPTIMIZERS.get(_core_name(type(self)))

@@ -158,6 +158,11 @@ class Training(Layer):
 
     # --- methods ----------------------------------------------------------------------------------------------------
 
+    def _flat_results(self, logs: dict[str, Any]) -> Any:
+        """Keras 2 gives NumPy scalars."""
+        values = super()._flat_results(logs)  # type: ignore[misc]
+        return [np.float32(v) for v in values] if isinstance(values, list) else np.float32(values)
+
     def fit(self, *args: Any, **kwargs: Any) -> Any:
         """fit with Keras 2's names; the History's `acc` answers to `accuracy` too."""
         kwargs = rename_arguments("fit", FIT_ARGUMENTS, kwargs)
@@ -245,6 +250,17 @@ class Training(Layer):
         self.reset_metrics()  # type: ignore[attr-defined]
         kwargs.pop("reset_metrics", None)
         return super().test_on_batch(*args, **kwargs)  # type: ignore[misc]
+
+    def _make_train_function(self) -> None:
+        """Makes the optimizer's slots, as scripts that look at its weights expect."""
+        self._require_compiled("_make_train_function")
+        if not self.optimizer.built:  # type: ignore[attr-defined]
+            self.optimizer.build(self._train_variables())  # type: ignore[attr-defined]
+
+    def _make_test_function(self) -> None:
+        """Nothing to prepare."""
+
+    _make_predict_function = _make_test_function
 
     def predict_proba(self, x: Any, batch_size: int = 32, verbose: int = 0) -> Any:
         """predict, with a warning where the outputs are no probabilities."""

@@ -17,6 +17,8 @@ from berrante.layers.input import InputLayer
 from berrante.saving.registry import custom_object_scope as _scope
 from berrante.saving.registry import get_custom_objects
 from berrante.utils import normalize, plot_model
+from berrante.utils.files import hash_file as _hash_file
+from berrante.utils.files import validate_file
 from berrante.utils.progbar import Progbar
 
 
