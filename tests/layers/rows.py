@@ -88,6 +88,8 @@ ROWS = [
     Row("ZeroPadding2D", {"padding": ((1, 2), (0, 3))}, (2, 4, 5, 3), (2, 7, 8, 3), flip=True),
     Row("Cropping1D", {"cropping": (1, 2)}, (2, 5, 3), (2, 2, 3)),
     Row("Cropping2D", {"cropping": ((1, 1), (0, 2))}, (2, 4, 5, 3), (2, 2, 3, 3), flip=True),
+    Row("LocallyConnected1D", {"filters": 4, "kernel_size": 3}, (2, 7, 2), (2, 5, 4), {"kernel": (5, 6, 4), "bias": (5, 4)}, flip=True),
+    Row("LocallyConnected2D", {"filters": 4, "kernel_size": (3, 2), "strides": 2}, (2, 7, 6, 2), (2, 3, 3, 4), {"kernel": (9, 12, 4), "bias": (3, 3, 4)}, flip=True),
     Row("Resizing", {"height": 3, "width": 7}, (2, 4, 5, 3), (2, 3, 7, 3), flip=True),
     Row("CenterCrop", {"height": 3, "width": 4}, (2, 6, 5, 3), (2, 3, 4, 3), flip=True),
     Row("RandomFlip", {"mode": "horizontal", "seed": 1}, (2, 4, 5, 3), (2, 4, 5, 3), flip=True),

@@ -149,3 +149,22 @@ def test_every_layer_has_a_row() -> None:
     named = {row.layer for row in ROWS}
     missing = {cls.__name__ for cls in ALL} - named - WITHOUT_ROW
     assert not missing, f"layers without a row: {', '.join(sorted(missing))}"
+
+
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+def test_a_locally_connected_layer_by_hand(data_format: str) -> None:
+    """Each place's window (in the order of the layout) times that place's own kernel, as Keras 2 has it."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(2, 5, 6, 3) if data_format == "channels_last" else (2, 3, 5, 6)).astype(np.float32)
+    layer = k.layers.LocallyConnected2D(4, (3, 2), (2, 1), data_format=data_format)
+    y = np.asarray(layer(x))
+    kernel, bias = (rng.normal(size=w.shape).astype(np.float32) for w in layer.weights)
+    layer.set_weights([kernel, bias])
+    y = np.asarray(layer(x))
+    for i in range(2):
+        for j in range(5):
+            part = (slice(2 * i, 2 * i + 3), slice(j, j + 2))
+            window = x[:, part[0], part[1]] if data_format == "channels_last" else x[:, :, part[0], part[1]]
+            want = window.reshape(2, -1) @ kernel[i * 5 + j] + bias[i, j]
+            got = y[:, i, j] if data_format == "channels_last" else y[:, :, i, j]
+            np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-4)

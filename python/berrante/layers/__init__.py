@@ -32,6 +32,7 @@ from berrante.layers.images import (
 )
 from berrante.layers.input import Input, InputLayer
 from berrante.layers.layer import Layer
+from berrante.layers.local import LocallyConnected1D, LocallyConnected2D
 from berrante.layers.merging import (
     Add,
     Average,
