@@ -1,15 +1,21 @@
-"""Callbacks, after keras.callbacks."""
+"""Callbacks, after keras.callbacks. Those that few scripts need are loaded when first asked for."""
 
-from berrante.callbacks.backup import BackupAndRestore, SwapEMAWeights
+from __future__ import annotations
+
 from berrante.callbacks.callback import Callback, CallbackList
 from berrante.callbacks.history import CSVLogger, History, ProgbarLogger, RemoteMonitor
 from berrante.callbacks.monitor import EarlyStopping, ModelCheckpoint, MonitorCallback, ReduceLROnPlateau
 from berrante.callbacks.simple import LambdaCallback, LearningRateScheduler, TerminateOnNaN
-from berrante.callbacks.tensorboard import TensorBoard
+
+_LATER = ("BackupAndRestore", "SwapEMAWeights", "TensorBoard")
 
 
 def __getattr__(name: str) -> object:
-    if name in ("SampleGrid", "ReconstructionGrid", "LatentTraversal", "WatchGAN"):  # loaded when first asked for
+    if name in _LATER:
+        from berrante.callbacks import backup, tensorboard
+
+        return getattr(tensorboard if name == "TensorBoard" else backup, name)
+    if name in ("SampleGrid", "ReconstructionGrid", "LatentTraversal", "WatchGAN"):
         from berrante import generative_callbacks
 
         return getattr(generative_callbacks, name)
