@@ -9,8 +9,9 @@ namespace berrante {
 namespace BERRANTE_ISA {
 namespace {
 
-constexpr int64_t kPositions = 64;  // of one block of depth, about: what it reads of x, a line each, stays in L1
-constexpr int64_t kSumSize = 4096;  // elements a task of the last stage
+constexpr int64_t kPositions = 256;    // of one block of depth, about: it repays a tile's trip from and to memory
+constexpr int64_t kFewPositions = 64;  // of a share, at least
+constexpr int64_t kSumSize = 4096;     // elements a task of the last stage
 
 struct Shares {
   Frame frame;
@@ -26,7 +27,7 @@ Shares shares_of(const Geometry& g) {
   s.frame = frame_of(-g.pad_top, bottom, -g.pad_left, right, g.h, g.w);
   s.lines = larger(1, kPositions / larger(1, g.ow));
   s.size = g.kh * g.kw * g.cg * g.k;
-  s.count = smaller(16, ceil_div(g.n * g.oh, s.lines));
+  s.count = smaller(16, ceil_div(g.n * g.oh, larger(1, kFewPositions / larger(1, g.ow))));
   while (s.count > 1 && s.count * s.size > (int64_t{1} << 22)) s.count /= 2;  // 16 MiB of partial sums
   s.count = larger(1, s.count);
   return s;
