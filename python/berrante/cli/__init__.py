@@ -1,4 +1,4 @@
-"""The command `berrante`: demo, info, run, summary."""
+"""The command `berrante`: convert, demo, info, run, summary."""
 
 from __future__ import annotations
 
@@ -25,6 +25,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     run.add_argument("args", nargs=argparse.REMAINDER, help="the script's own arguments")
     summary = commands.add_parser("summary", help="the layers of a saved model")
     summary.add_argument("file")
+    change = commands.add_parser(
+        "convert", help="a model's file of any Keras into another format, by the target's suffix"
+    )
+    change.add_argument("source")
+    change.add_argument("target", help=".keras, .h5, .weights.h5, .weights, .json, or any name for legacy HDF5")
+    change.add_argument("--config", help="the model (a file or JSON config) that a file of weights alone belongs to")
+    change.add_argument("--overwrite", action="store_true", help="replace the target if it exists")
     args = parser.parse_args(arguments)
     if args.command == "demo":
         from berrante.cli.demo import run_demo
@@ -39,7 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from berrante.cli.run import run_script
 
         return run_script(args.script, args.args, args.keras)
-    from berrante.models import load_model
+    from berrante.cli.files import convert, print_summary
 
-    load_model(args.file, compile=False).summary()
-    return 0
+    if args.command == "convert":
+        return convert(args.source, args.target, args.config, args.overwrite)
+    return print_summary(args.file)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable
 from typing import Any
@@ -33,6 +34,11 @@ class Configurable:
         if is_users(cls):
             object.__setattr__(instance, "_given", _arguments(cls, args, kwargs))
         return instance
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if inspect.isfunction(vars(cls).get("build")):
+            cls.build = _remembering(vars(cls)["build"])  # type: ignore[method-assign]
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments, as Keras writes them."""
@@ -98,6 +104,22 @@ class Configurable:
         copy = unpack(*pack(self))
         memo[id(self)] = copy
         return copy
+
+
+def _remembering(build: Any) -> Any:
+    """build, after which a layer counts as built and knows for which shape: also where it is called by hand."""
+
+    @functools.wraps(build)
+    def wrapped(self: Any, *args: Any, **kwargs: Any) -> Any:
+        result = build(self, *args, **kwargs)
+        if not hasattr(self, "_optimizers"):  # models see to it themselves
+            self.built = True
+            shape = args[0] if args else kwargs.get("input_shape")
+            if getattr(self, "_build_shapes", None) is None and shape is not None:
+                object.__setattr__(self, "_build_shapes", shape)
+        return result
+
+    return wrapped
 
 
 def is_users(cls: Any) -> bool:

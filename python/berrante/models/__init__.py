@@ -39,9 +39,11 @@ def save_model(model: Any, filepath: Any, overwrite: bool = True, **kwargs: Any)
 
 
 def model_from_json(json_string: str, custom_objects: Any = None) -> Any:
-    """The model of to_json(), with new weights."""
-    import json
-
+    """The model of to_json() of any Keras, with new weights. Text that is too large, too deep or no model is refused."""
+    from berrante.saving.guard import RefusedFile, read_json
     from berrante.saving.registry import deserialize_keras_object
 
-    return deserialize_keras_object(json.loads(json_string), custom_objects)
+    model = deserialize_keras_object(read_json(json_string, "model_from_json"), custom_objects)
+    if not isinstance(model, Model):
+        raise RefusedFile(f"model_from_json: expected a model; the config describes {type(model).__name__}")
+    return model

@@ -114,7 +114,11 @@ def check_config(config: Any, what: str = "config") -> None:
         elif isinstance(x, (int, float)) and not isinstance(x, bool):
             if key in _UNITS and not abs(x) <= MAX_UNITS:
                 raise RefusedFile(f"{what}: {key}={x!r}, more than {MAX_UNITS}")
-            if isinstance(x, int) and abs(x) > MAX_EXTENT and key not in ("seed", "decay_steps", "value"):
+            if (
+                isinstance(x, int)
+                and abs(x) > MAX_EXTENT
+                and key not in ("seed", "decay_steps", "value", "shared_object_id")
+            ):
                 raise RefusedFile(f"{what}: {key}={x!r}, more than {MAX_EXTENT}")
     if layers > MAX_LAYERS:
         raise RefusedFile(f"{what}: {layers} layers, more than {MAX_LAYERS}")

@@ -28,7 +28,7 @@ class _Scope(threading.local):
         self.objects: dict[str, Any] = {}  # custom objects by name
         self.live = False  # functions that no name stands for stay objects
         self.captured: dict[str, Any] | None = None  # the user's classes and functions that serialising meets
-        self.written: dict[int, dict[str, Any]] | None = None  # layers that serialising has met, by identity
+        self.written: dict[int, int] | None = None  # how often serialising has met a layer, by identity
         self.read: dict[Any, Any] | None = None  # layers made so far, by shared_object_id
 
 
@@ -158,10 +158,24 @@ def serialize_keras_object(obj: Any) -> Any:
     if _scope.written is None:
         _scope.written = {}
         try:
-            return _serialize(obj)
+            return _without_lone_ids(_serialize(obj), _scope.written)
         finally:
             _scope.written = None
     return _serialize(obj)
+
+
+def _without_lone_ids(tree: Any, written: dict[int, int]) -> Any:
+    """Keeps the identities of layers that stand in two places only."""
+    stack = [tree]
+    while stack:
+        x = stack.pop()
+        if isinstance(x, dict):
+            if written.get(x.get("shared_object_id", -1), 2) == 1:
+                del x["shared_object_id"]
+            stack.extend(x.values())
+        elif isinstance(x, list):
+            stack.extend(x)
+    return tree
 
 
 def _serialize(obj: Any) -> Any:
@@ -237,9 +251,8 @@ def _serialize_instance(obj: Any) -> dict[str, Any]:
         if compiled is not None:
             node["compile_config"] = compiled
     if isinstance(obj, Layer) and _scope.written is not None:
-        first = _scope.written.setdefault(id(obj), node)
-        if first is not node:  # the same layer in two places
-            first["shared_object_id"] = node["shared_object_id"] = id(obj)
+        _scope.written[id(obj)] = _scope.written.get(id(obj), 0) + 1
+        node["shared_object_id"] = id(obj)
     return node
 
 
