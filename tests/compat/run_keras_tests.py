@@ -95,7 +95,7 @@ PARTS = "convolutional recurrent core pooling local wrappers convolutional_recur
 for name in NAMES:
     if not hasattr(keras.layers, name):
         value = absent(name)
-        for module in [keras.layers, *(importlib.import_module("keras.layers." + part) for part in PARTS)]:
+        for module in [keras.layers, importlib.import_module("keras.src.layers"), *(importlib.import_module("keras.layers." + part) for part in PARTS)]:
             setattr(module, name, value)
 for helper in wanted:  # what a test file imports from another
     take(helper, source / (helper.replace(".", "/") + ".py"))

@@ -28,7 +28,11 @@ class KerasTensor:
     __array_priority__ = 100
     __array_ufunc__ = None
 
-    def __init__(self, shape: Any, dtype: Any = "float32", name: str | None = None) -> None:
+    def __init__(
+        self, shape: Any, dtype: Any = "float32", name: str | None = None, *, sparse: bool = False, ragged: bool = False
+    ) -> None:
+        if sparse or ragged:
+            raise ValueError(f"KerasTensor: sparse and ragged tensors are not supported; received shape {shape}")
         self.shape: tuple[int | None, ...] = tuple(None if n is None else int(n) for n in shape)
         self.dtype = standard_dtype(dtype)
         self.name = name or f"keras_tensor_{next(_names)}"
