@@ -46,13 +46,22 @@ def _output_shape(layer: Any) -> str:
         shapes = map_structure(lambda t: _Shape(t.shape), nodes[-1].structure)
     elif getattr(layer, "_build_shapes", None):
         try:
-            shapes = _Shape(layer.compute_output_shape(layer._build_shapes))
+            shapes = _shapes(layer.compute_output_shape(layer._build_shapes))
         except (NotImplementedError, AttributeError, TypeError, ValueError):
             return "?"
     else:
         return "?"
     found = flatten(shapes)
     return str(found[0]) if len(found) == 1 else str(shapes).replace("'", "")
+
+
+def _shapes(structure: Any) -> Any:
+    """The shapes of a nesting, coloured; a tuple of numbers is one shape."""
+    if isinstance(structure, dict):
+        return {key: _shapes(value) for key, value in structure.items()}
+    if all(n is None or isinstance(n, int) for n in structure):
+        return _Shape(structure)
+    return [_shapes(part) for part in structure]
 
 
 class _Shape(str):
