@@ -177,21 +177,19 @@ class WatchGAN(Callback):
     Args:
         patience: epochs in a row with a sign of trouble before a warning.
         collapse: samples with less than this share of the real ones' diversity have collapsed.
-        start_from_epoch: first epoch in which samples are looked at.
+        start_from_step: updates of the generator before samples are looked at.
         stop: end training when losses are not finite.
     """
 
-    def __init__(self, patience: int = 3, collapse: float = 0.1, start_from_epoch: int = 3, stop: bool = True) -> None:
+    def __init__(self, patience: int = 3, collapse: float = 0.1, start_from_step: int = 500, stop: bool = True) -> None:
         super().__init__()
-        self.patience, self.collapse, self.start_from_epoch, self.stop = patience, collapse, start_from_epoch, stop
+        self.patience, self.collapse, self.start_from_step, self.stop = patience, collapse, start_from_step, stop
 
     def on_train_begin(self, logs: Any = None) -> None:
         self._counts = {"wins": 0, "collapsed": 0}
-        self._epochs = 0
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         logs = logs or {}
-        self._epochs += 1
         label = f"[{self.model.name}] epoch {epoch + 1}:"
         losses = [logs.get(k) for k in ("d_loss", "g_loss")]
         if any(v is not None and not math.isfinite(v) for v in losses):
@@ -230,7 +228,8 @@ class WatchGAN(Callback):
 
     def _diversity_share(self) -> float | None:
         real = getattr(self.model, "_some_real", None)
-        if self._epochs <= self.start_from_epoch or real is None or not hasattr(self.model, "noise") or len(real) < 16:
+        early = self.model._progress() < self.start_from_step
+        if early or real is None or not hasattr(self.model, "noise") or len(real) < 16:
             return None
         classes = getattr(self.model, "num_classes", None)
         options = {} if classes is None else {"labels": np.arange(len(real)) % classes}

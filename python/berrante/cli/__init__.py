@@ -10,9 +10,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a subcommand; gives the exit status."""
     parser = argparse.ArgumentParser(prog="berrante", description="Keras' API on a small compiled core.")
     commands = parser.add_subparsers(dest="command", required=True)
-    demo = commands.add_parser("demo", help="train LeNet-5 on real handwritten digits")
+    from berrante.cli.demos import DEMOS
+
+    listed = "; ".join(f"{name}: {what}" for name, (_, what) in DEMOS.items())
+    demo = commands.add_parser("demo", help="train on real images: LeNet-5 on digits, or one of the named demos")
+    demo.add_argument(
+        "name", nargs="?", choices=("lenet5", *DEMOS), default="lenet5", help=f"lenet5 (default); {listed}"
+    )
     demo.add_argument("--data", choices=("digits", "mnist"), default="digits")
-    demo.add_argument("--path", help="mnist.npz or a folder of idx files (default: Keras' cache)")
+    demo.add_argument(
+        "--path", help="mnist.npz or a folder of idx files (default: Keras' cache); segment: a folder of images"
+    )
     demo.add_argument("--epochs", type=int, default=None)
     demo.add_argument("--out", default="berrante-demo", help="folder for the results")
     demo.add_argument("--seed", type=int, default=0)
@@ -33,6 +41,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     change.add_argument("--config", help="the model (a file or JSON config) that a file of weights alone belongs to")
     change.add_argument("--overwrite", action="store_true", help="replace the target if it exists")
     args = parser.parse_args(arguments)
+    if args.command == "demo" and args.name != "lenet5":
+        from berrante.cli.demos import run as run_named
+        from berrante.cli.demos.common import Options
+
+        run_named(args.name, Options(args.data, args.path, args.epochs, args.out, args.seed))
+        return 0
     if args.command == "demo":
         from berrante.cli.demo import run_demo
 
