@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 import berrante
-from berrante import callbacks, metrics, zoo
+from berrante import metrics, zoo
 from berrante.cli.demos.common import Clock, Options, classifier_of, load, report
-from berrante.generative_callbacks import save_grid
+from berrante.generative_callbacks import SampleGrid, save_grid
 from berrante.models import GAN, VAE, WGAN
 from berrante.zoo.classifiers import features_of
 
@@ -55,7 +55,7 @@ def run(options: Options) -> dict[str, float]:
         adversarial = name != "vae"
         data = x * 2 - 1 if adversarial else x
         count = max(1, epochs // 3) if name == "wgan_gp" else epochs
-        grid = callbacks.SampleGrid(
+        grid = SampleGrid(
             options.folder / (name + ".png"),
             64,
             columns=8,
