@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
 from typing import Any
 
-from berrante.graph.keras_tensor import KerasTensor, OpCall
+from berrante.graph.keras_tensor import KerasTensor, OpCall, has_keras_tensor
 from berrante.graph.tape import flatten, map_structure
 from berrante.layers.input import InputLayer
 from berrante.layers.layer import Layer
 from berrante.models.model import Model
 from berrante.saving.guard import MAX_LAYERS
 from berrante.saving.legacy_config import modern_call
+from berrante.saving.operation_config import Operation, is_operation, operation_node
 from berrante.saving.registry import deserialize_keras_object, serialize_keras_object
 
 
@@ -21,18 +23,14 @@ def functional_config(model: Any) -> dict[str, Any]:
     index: dict[int, int] = {}  # node -> its number among the calls of its layer inside this model
     calls: dict[int, list[Any]] = {}
     for node in graph.nodes:
-        if isinstance(node.operation, OpCall):
-            raise ValueError(
-                f'[model "{model.name}"] holds the operation {node.operation.name!r}, which has no config; put it into a '
-                "Layer to save the model"
-            )
         own = calls.setdefault(id(node.operation), [])
         index[id(node)] = len(own)
         own.append(node)
+    names = _operation_names(graph)
 
     def history(t: KerasTensor) -> list[Any]:
         assert t.node is not None
-        return [t.node.operation.name, index[id(t.node)], t.index]
+        return [names.get(id(t.node)) or t.node.operation.name, index[id(t.node)], t.index]
 
     def argument(x: Any) -> Any:
         if isinstance(x, KerasTensor):
@@ -40,19 +38,25 @@ def functional_config(model: Any) -> dict[str, Any]:
             return {"class_name": "__keras_tensor__", "config": config}
         return serialize_keras_object(x)
 
+    def arguments(x: Any) -> Any:
+        return map_structure(argument, x) if has_keras_tensor(x) else argument(x)
+
     layers = []
     for layer in graph.layers:
         node = serialize_keras_object(layer)
         node["name"] = layer.name
         node["inbound_nodes"] = [
-            {
-                "args": [map_structure(argument, a) for a in call.args],
-                "kwargs": {k: map_structure(argument, v) for k, v in call.kwargs.items()},
-            }
+            {"args": [arguments(a) for a in call.args], "kwargs": {k: arguments(v) for k, v in call.kwargs.items()}}
             for call in calls[id(layer)]
             if call.inputs
         ]
         layers.append(node)
+    for node in graph.nodes:
+        if isinstance(node.operation, OpCall):
+            try:
+                layers.append(operation_node(names[id(node)], node, arguments))
+            except ValueError as error:
+                raise ValueError(f'[model "{model.name}"] {error}') from error
     return {
         "name": model.name,
         "trainable": model._trainable,
@@ -60,6 +64,19 @@ def functional_config(model: Any) -> dict[str, Any]:
         "input_layers": map_structure(history, graph.inputs_structure),
         "output_layers": map_structure(history, graph.outputs_structure),
     }
+
+
+def _operation_names(graph: Any) -> dict[int, str]:
+    """A name of its own for each call of an operation: the function's, with a number where it is taken."""
+    taken = {layer.name for layer in graph.layers}
+    names: dict[int, str] = {}
+    for node in graph.nodes:
+        if isinstance(node.operation, OpCall):
+            plain = node.operation.name
+            name = next(n for k in itertools.count() if (n := f"{plain}_{k}" if k else plain) not in taken)
+            taken.add(name)
+            names[id(node)] = name
+    return names
 
 
 def _is_history(x: Any) -> bool:
@@ -74,7 +91,7 @@ class _Rebuilding:
             raise ValueError("Functional: expected a list of layers, each with its class and config")
         if len(nodes) > MAX_LAYERS:
             raise ValueError(f"Functional: {len(nodes)} layers, more than {MAX_LAYERS}")
-        self.layers: dict[str, Layer] = {}
+        self.layers: dict[str, Layer | Operation] = {}
         self.tensors: dict[tuple[str, int, int], KerasTensor] = {}
         self.counts: dict[str, int] = {}
         self.waiting: dict[str, deque[Any]] = {}
@@ -83,8 +100,13 @@ class _Rebuilding:
             self._add(node)
 
     def _add(self, node: dict[str, Any]) -> None:
-        layer = deserialize_keras_object({k: v for k, v in node.items() if k not in ("inbound_nodes", "build_config")})
-        if not isinstance(layer, Layer):
+        if is_operation(node):
+            layer: Any = Operation(node, self.resolve)
+        else:
+            layer = deserialize_keras_object(
+                {k: v for k, v in node.items() if k not in ("inbound_nodes", "build_config")}
+            )
+        if not isinstance(layer, (Layer, Operation)):
             raise ValueError(f"expected a layer; the config names {node.get('class_name')!r}")
         name = node.get("name") or layer.name
         if not isinstance(name, str) or name in self.layers:
@@ -145,9 +167,10 @@ class _Rebuilding:
                 except _NotYet as missing:
                     blocked.setdefault(missing.args[0], []).append(name)
                     break
-                known = self.layers[name]._arguments()
+                layer = self.layers[name]
+                known = set(layer.parameters) if isinstance(layer, Operation) else layer._arguments()
                 kwargs = {k: v for k, v in kwargs.items() if v is not None or k in known}
-                made = self.layers[name](*args, **kwargs)
+                made = layer(*args, **kwargs)
                 for i, tensor in enumerate(flatten(made)):
                     self.tensors[name, self.counts[name], i] = tensor
                 self.counts[name] += 1
