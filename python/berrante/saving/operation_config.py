@@ -25,8 +25,8 @@ _MODULES = {
     "core": "cast scatter scatter_update slice slice_update stop_gradient",
     "math": "erf erfinv extract_sequences in_top_k logdet logsumexp qr rsqrt segment_max segment_sum top_k",
     "nn": "binary_crossentropy categorical_crossentropy celu depthwise_conv elu gelu glu hard_shrink hard_sigmoid hard_silu "
-    "hard_tanh leaky_relu log_sigmoid log_softmax moments multi_hot normalize one_hot relu relu6 rms_normalization selu separable_conv "
-    "sigmoid silu soft_shrink softmax softplus softsign sparse_categorical_crossentropy sparse_plus sparsemax squareplus "
+    "hard_tanh leaky_relu log_sigmoid log_softmax moments multi_hot normalize one_hot relu relu6 rms_normalization selu "
+    "separable_conv sigmoid silu soft_shrink softmax softplus softsign sparse_categorical_crossentropy sparse_plus sparsemax squareplus "
     "tanh_shrink threshold",
     "linalg": "cholesky det eig eigh inv lstsq lu_factor norm solve solve_triangular svd",
 }
@@ -68,7 +68,8 @@ def operation_node(name: str, node: Any, serialize: Callable[[Any], Any]) -> dic
     """The config of one call of an operation; raises ValueError for a function that is none of berrante.ops."""
     function: Any = node.operation.function
     class_name = _class_name(function)
-    if operations().get(class_name) is not function:
+    known = operations().get(class_name)
+    if known is None or known is not function:
         raise ValueError(
             f"the operation {function.__name__!r} has no config: expected a function of berrante.ops. Put it into a Layer "
             "to save the model"
