@@ -188,3 +188,22 @@ def test_broken_files_are_refused(content: bytes, tmp_path: Path) -> None:
         berrante.models.load_model(path)
     with pytest.raises(ValueError):
         sequential(berrante).load_weights(path)
+
+
+def test_parts_of_a_subclass_are_all_written(tmp_path: Path) -> None:
+    class Pair(berrante.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b, self.c = (
+                berrante.Sequential([berrante.Input((3,)), berrante.layers.Dense(3)]) for _ in range(3)
+            )
+
+        def call(self, x: Any) -> Any:
+            return self.c(self.b(self.a(x)))
+
+    model, other = Pair(), Pair()
+    x = np.ones((2, 3), np.float32)
+    y, _ = model.predict(x, verbose=0), other.predict(x, verbose=0)
+    model.save_weights(tmp_path / "pair.weights.h5")
+    other.load_weights(tmp_path / "pair.weights.h5")
+    np.testing.assert_array_equal(other.predict(x, verbose=0), y)

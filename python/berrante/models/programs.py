@@ -88,16 +88,20 @@ class Programs(Steps):
 
     def _prepare_training(self, data: ArrayData, batch: int) -> None:
         """Builds the model and the optimizer before tracing, so that variables do not move afterwards."""
-        if not self.built:  # type: ignore[attr-defined]
+        own_step = self._overrides("train_step")
+        if not self.built and (not own_step or self._has_call()):  # type: ignore[attr-defined]
             self._build_from(data, batch)
         optimizer = self.optimizer
-        if self._overrides("train_step"):
+        if own_step:
             return
         if optimizer is None and not hasattr(type(self).train_step, "tracked"):
             raise ValueError(f'[model "{self.name}"] expected an optimizer to train with; compiled with optimizer=None')
         if optimizer is not None and not optimizer.built:
             optimizer.build(self._train_variables())
             optimizer._flatten()
+
+    def _has_call(self) -> bool:
+        raise NotImplementedError
 
     def _build_from(self, data: ArrayData, batch: int) -> None:
         with trace.tracing() as graph:

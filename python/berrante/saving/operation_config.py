@@ -26,8 +26,8 @@ _MODULES = {
     "math": "erf erfinv extract_sequences in_top_k logdet logsumexp qr rsqrt segment_max segment_sum top_k",
     "nn": "binary_crossentropy categorical_crossentropy celu depthwise_conv elu gelu glu hard_shrink hard_sigmoid hard_silu "
     "hard_tanh leaky_relu log_sigmoid log_softmax moments multi_hot normalize one_hot relu relu6 rms_normalization selu "
-    "separable_conv sigmoid silu soft_shrink softmax softplus softsign sparse_categorical_crossentropy sparse_plus sparsemax squareplus "
-    "tanh_shrink threshold",
+    "separable_conv sigmoid silu soft_shrink softmax softplus softsign sparse_categorical_crossentropy sparse_plus sparsemax "
+    "squareplus tanh_shrink threshold",
     "linalg": "cholesky det eig eigh inv lstsq lu_factor norm solve solve_triangular svd",
 }
 _CLASS_NAMES = {"getitem": "GetItem"}

@@ -65,12 +65,12 @@ def _folder(obj: Any, used: dict[str, int]) -> str:
 
 def saveables(root: Any) -> Iterator[tuple[str, Any]]:
     """All objects with state, each once, with their folders."""
-    seen: set[int] = set()
+    seen: dict[int, Any] = {}  # keeps what it has seen alive: an id belongs to one object only while that lives
 
     def visit(obj: Any, path: str) -> Iterator[tuple[str, Any]]:
         if id(obj) in seen:
             return
-        seen.add(id(obj))
+        seen[id(obj)] = obj
         yield path, obj
         for name, value in _children(obj):
             yield from (visit if isinstance(value, _SAVEABLE) else members)(value, f"{path}/{name}" if path else name)
@@ -78,7 +78,7 @@ def saveables(root: Any) -> Iterator[tuple[str, Any]]:
     def members(container: Any, path: str) -> Iterator[tuple[str, Any]]:
         if id(container) in seen:
             return
-        seen.add(id(container))
+        seen[id(container)] = container
         used: dict[str, int] = {}
         for item in container.values() if isinstance(container, dict) else container:
             if isinstance(item, _SAVEABLE):
