@@ -35,10 +35,19 @@ from berrante.runtime.kernels import isa, num_threads, set_num_threads
 __version__ = "0.1.0"
 
 
-def __getattr__(name: str) -> object:
-    # Loaded when first asked for: they need files or other packages.
-    if name in ("saving", "datasets", "cli", "preprocessing", "wrappers"):
-        import importlib
+# Loaded when first asked for: they need files or other packages.
+_LAZY = {name: name for name in ("cli", "compat", "config", "datasets", "preprocessing", "saving", "wrappers", "zoo")}
+_LAZY |= {"backend": "compat.backend", "tree": "compat.tree"}
 
-        return importlib.import_module(f"berrante.{name}")
-    raise AttributeError(f"module 'berrante' has no attribute {name!r}")
+
+def __getattr__(name: str) -> object:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'berrante' has no attribute {name!r}")
+    import importlib
+
+    return importlib.import_module(f"berrante.{_LAZY[name]}")
+
+
+def version() -> str:
+    """berrante's version."""
+    return __version__

@@ -9,6 +9,16 @@ from berrante.utils.progbar import Progbar
 
 # Names of keras.utils, and the module of this package (or of the one above) that has each.
 _LAZY = {
+    "saving.registry": (
+        "CustomObjectScope",
+        "custom_object_scope",
+        "deserialize_keras_object",
+        "get_custom_objects",
+        "get_registered_name",
+        "get_registered_object",
+        "register_keras_serializable",
+        "serialize_keras_object",
+    ),
     "utils.archives": ("extract_archive",),
     "utils.plotting": ("model_to_dot", "plot_model"),
     "utils.files": ("get_file", "hash_file", "validate_file"),
@@ -78,8 +88,15 @@ def get_source_inputs(tensor: Any) -> list[Any]:
     return list(found.values())
 
 
-def get_custom_objects() -> dict[str, Any]:
-    """The registry of names that files may use."""
-    from berrante.saving.registry import get_custom_objects as get
+def pack_x_y_sample_weight(x: Any, y: Any = None, sample_weight: Any = None) -> Any:
+    """What a data set gives for a batch: x alone, or a tuple of what there is."""
+    if y is None:
+        return (x,) if isinstance(x, (list, tuple)) else x
+    return (x, y) if sample_weight is None else (x, y, sample_weight)
 
-    return get()
+
+def is_keras_tensor(x: Any) -> bool:
+    """Whether x is a placeholder of the functional API."""
+    from berrante.graph.keras_tensor import KerasTensor
+
+    return isinstance(x, KerasTensor)
