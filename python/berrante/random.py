@@ -7,7 +7,7 @@ None: the global generator, which `set_random_seed` resets.
 from __future__ import annotations
 
 import math
-import secrets
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -66,7 +66,12 @@ def _int32(n: int) -> int:
     return n - (1 << 32) if n >= 1 << 31 else n
 
 
-_global = SeedGenerator(secrets.randbits(31))
+def _from_the_system() -> int:
+    """31 random bits (the module `secrets` takes long to import)."""
+    return int.from_bytes(os.urandom(4), "little") >> 1
+
+
+_global = SeedGenerator(_from_the_system())
 _seeds: np.random.Generator | None = None
 
 
@@ -92,7 +97,7 @@ def set_global_seed(seed: int) -> None:
 def _fresh_seed() -> int:
     if _seed_source is not None:
         return _seed_source()
-    return int(_seeds.integers(1 << 31)) if _seeds is not None else secrets.randbits(31)
+    return int(_seeds.integers(1 << 31)) if _seeds is not None else _from_the_system()
 
 
 def make_default_seed() -> int:

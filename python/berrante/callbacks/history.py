@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import os
 import warnings
 from collections.abc import Iterable
@@ -146,6 +144,8 @@ class CSVLogger(Callback):
             if self.keys and not any(key.startswith("val_") for key in self.keys):
                 self.keys += [f"val_{key}" for key in self.keys]  # epochs to come may validate
         if self.writer is None:
+            import csv
+
             self.writer = csv.DictWriter(self.csv_file, ["epoch", *self.keys], delimiter=self.sep)
             if self.append_header:
                 self.writer.writeheader()
@@ -175,6 +175,8 @@ class RemoteMonitor(Callback):
         self.root, self.path, self.field, self.headers, self.send_as_json = root, path, field, headers, send_as_json
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        import json
+
         try:
             import requests
         except ImportError:

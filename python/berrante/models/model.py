@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from berrante.graph.keras_tensor import KerasTensor
@@ -223,6 +222,8 @@ class Model(Trainer, Layer):
 
     def to_json(self, **kwargs: Any) -> str:
         """The architecture as JSON."""
+        import json
+
         from berrante.saving.registry import serialize_keras_object
 
         return json.dumps(serialize_keras_object(self), **kwargs)
