@@ -7,8 +7,7 @@ is ordinary code over operations, so it can be traced, run and differentiated ag
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,18 +20,22 @@ Infer = Callable[..., Specs]
 GradientRule = Callable[..., Sequence[Tensor | None]]
 
 
-@dataclass(slots=True)
 class KernelCall:
     """A kernel with the shapes that it expects. Inputs are the node's own unless others are named."""
 
-    kernel: str
-    inputs: list[tuple[Tensor, tuple[int, ...]]]
-    outputs: list[tuple[int, ...]]
-    attrs: dict[str, Any] = field(default_factory=dict)
+    __slots__ = ("attrs", "inputs", "kernel", "outputs")
+
+    def __init__(
+        self, kernel: str, inputs: list[tuple[Tensor, tuple[int, ...]]], outputs: list[tuple[int, ...]],
+        attrs: dict[str, Any] | None = None,
+    ) -> None:  # fmt: skip
+        self.kernel = kernel
+        self.inputs = inputs
+        self.outputs = outputs
+        self.attrs: dict[str, Any] = {} if attrs is None else attrs
 
 
-@dataclass(slots=True)
-class Alias:
+class Alias(NamedTuple):
     """The output is a dense part of an input's memory, from an element offset."""
 
     source: Tensor

@@ -137,7 +137,7 @@ class _Fuser:
 
     def _merge(self, producer: MapStep, consumer: MapStep, places: set[int]) -> MapStep | None:
         shape = consumer.shape if producer.is_flat else producer.shape
-        merged = MapStep("map", list(producer.inputs), [], shape=shape)
+        merged = MapStep(list(producer.inputs), [], shape=shape)
         merged.constants = producer.constants + consumer.constants
         merged.code = list(producer.code)
         merged.temps = producer.temps + consumer.temps

@@ -7,7 +7,6 @@ value), so the order of steps is bound by data alone until memory is assigned.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -57,28 +56,40 @@ class Ref(NamedTuple):
 Register = tuple[str, int]
 
 
-@dataclass(slots=True, eq=False)
+# Plain classes: making dataclasses is a tenth of the package's import.
 class Step:
     """One kernel call."""
 
-    kernel: str
-    inputs: list[Ref]
-    outputs: list[Ref]
-    attrs: dict[str, Any] = field(default_factory=dict)
+    __slots__ = ("attrs", "inputs", "kernel", "outputs")
+
+    def __init__(self, kernel: str, inputs: list[Ref], outputs: list[Ref], attrs: dict[str, Any] | None = None) -> None:
+        self.kernel = kernel
+        self.inputs = inputs
+        self.outputs = outputs
+        self.attrs: dict[str, Any] = {} if attrs is None else attrs
 
 
-@dataclass(slots=True, eq=False)
 class MapStep(Step):
     """A map kernel call before its attributes are written: the micro-program with symbolic registers.
 
     `shape` is the iteration shape; `results` holds the register stored to each output.
     """
 
-    shape: tuple[int, ...] = ()
-    constants: list[float] = field(default_factory=list)
-    code: list[tuple[str, Register, tuple[Register, ...]]] = field(default_factory=list)
-    results: list[Register] = field(default_factory=list)
-    temps: int = 0
+    __slots__ = ("code", "constants", "results", "shape", "temps")
+
+    def __init__(self, inputs: list[Ref], outputs: list[Ref], shape: tuple[int, ...] = ()) -> None:
+        super().__init__("map", inputs, outputs)
+        self.shape = shape
+        self.constants: list[float] = []
+        self.code: list[tuple[str, Register, tuple[Register, ...]]] = []
+        self.results: list[Register] = []
+        self.temps = 0
+
+    def moved(self, inputs: list[Ref], outputs: list[Ref], shape: tuple[int, ...]) -> MapStep:
+        """The same program over other memory."""
+        step = MapStep(inputs, outputs, shape)
+        step.constants, step.code, step.results, step.temps = self.constants, self.code, self.results, self.temps
+        return step
 
     @property
     def is_flat(self) -> bool:
@@ -87,13 +98,15 @@ class MapStep(Step):
         return all(ref.spec.size in (1, size) for ref in self.inputs)
 
 
-@dataclass(slots=True)
 class Plan:
     """A program under construction."""
 
-    steps: list[Step]
-    inputs: list[Ref]
-    outputs: list[Ref]
+    __slots__ = ("inputs", "outputs", "steps")
+
+    def __init__(self, steps: list[Step], inputs: list[Ref], outputs: list[Ref]) -> None:
+        self.steps = steps
+        self.inputs = inputs
+        self.outputs = outputs
 
     def readers(self) -> dict[Buffer, list[int]]:
         """The positions of the steps that read each buffer; program outputs read at the end."""

@@ -12,7 +12,7 @@ nothing, so sums over samples move only where those lanes are known to hold zero
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from berrante.graph.passes.ir import Buffer, MapStep, Plan, Ref, Register, Step
 from berrante.graph.tensor import TensorSpec
@@ -40,8 +40,7 @@ _FINITE = _ZERO_KEEPING - {"sqrt_f"} | {
 }  # fmt: skip
 
 
-@dataclass(slots=True)
-class Image:
+class Image(NamedTuple):
     """The lanes' version of a buffer of N samples of `size` elements each."""
 
     ref: Ref  # [ceil(N / lanes), size, lanes]
@@ -241,7 +240,7 @@ class _Mover:
         for ref, register in zip(step.outputs, step.results, strict=True):
             image = self._result(ref, samples, registers.get(register, False))
             outputs.append(self._lanes_ref(image.ref.buffer, sample))
-        self.steps.append(replace(step, inputs=inputs, outputs=outputs, shape=outputs[0].spec.shape))
+        self.steps.append(step.moved(inputs, outputs, outputs[0].spec.shape))
         return True
 
     def _broadcast(self, ref: Ref, shape: tuple[int, ...]) -> Ref | None:

@@ -112,7 +112,7 @@ class Lowering:
     def _lower_map(self, node: Node) -> None:
         output = node.outputs[0]
         result = Ref(Buffer(output.size, output.dtype), 0, output.spec)
-        step = MapStep("map", [], [result], shape=output.shape)
+        step = MapStep([], [result], shape=output.shape)
         builder = MapBuilder(step)
         registers: list[Register] = []
         for tensor in node.inputs:

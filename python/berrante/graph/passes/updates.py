@@ -14,7 +14,7 @@ from berrante.graph.passes.ir import Buffer, MapStep, Plan, Ref
 
 def copy_step(source: Ref, target: Ref) -> MapStep:
     """A map that copies."""
-    step = MapStep("map", [source], [target], shape=source.spec.shape)
+    step = MapStep([source], [target], shape=source.spec.shape)
     step.results = [("in", 0)]
     return step
 
