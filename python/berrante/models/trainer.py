@@ -102,9 +102,6 @@ class Trainer(Programs):
     def _known_output_names(self) -> list[str] | None:
         return None
 
-    def _has_call(self) -> bool:
-        raise NotImplementedError
-
     def _make_objectives(self, names: list[str | None]) -> None:
         a = self._compile_arguments
         self._objectives = CompiledObjectives(a["loss"], a["loss_weights"], a["metrics"], a["weighted_metrics"], names)
