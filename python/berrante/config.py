@@ -1,8 +1,12 @@
-"""Settings that Keras keeps per process (keras.config): the float type, the fuzz factor, the layout of images."""
+"""Settings of the process: what keras.config has (the float type, the fuzz factor, the layout of images), and the use of
+Winograd's algorithm."""
 
 from __future__ import annotations
 
 from typing import Any
+
+from berrante.graph.passes.winograd import set_winograd as set_winograd
+from berrante.graph.passes.winograd import winograd as winograd
 
 _values: dict[str, Any] = {"floatx": "float32", "epsilon": 1e-7, "image_data_format": "channels_last"}
 _FLOATS = ("float16", "float32", "float64", "bfloat16")

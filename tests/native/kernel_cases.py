@@ -190,6 +190,27 @@ def _convolutions(n: int = 2, shapes: Any = _CONVOLUTIONS) -> Iterator[Case]:
         yield Case("conv2d_weight_grad", name, [x, dy], [dw], attrs, 1e-4)
 
 
+_WINOGRAD_CONVOLUTIONS = [
+    (4, 4, 16, 16, 3, 1, "same", 1, 1),
+    (7, 9, 16, 32, 3, 1, "valid", 1, 1),
+    (6, 5, 32, 16, 3, 1, "same", 1, 1),
+    (9, 3, 48, 80, 3, 1, "same", 1, 1),
+]
+
+
+def _winograd() -> Iterator[Case]:
+    """Whole vectors of channels for every instruction set, whole and broken tiles, more filters than one block."""
+    for case in _convolutions(2, _WINOGRAD_CONVOLUTIONS):
+        pads = {side: case.attrs[side] for side in ("pad_top", "pad_left")}
+        if case.kernel == "conv2d_weight_grad":
+            yield Case("conv2d_winograd_weight_grad", case.name, case.inputs, case.expected, pads, 1e-4)
+            continue
+        adjoint = case.kernel == "conv2d_input_grad"
+        attrs: dict[str, Any] = {side: 2 - pad if adjoint else pad for side, pad in pads.items()}
+        attrs |= {"adjoint": int(adjoint), "activation": case.attrs["activation"]}
+        yield Case("conv2d_winograd", case.kernel + case.name, case.inputs, case.expected, attrs, 1e-4)
+
+
 _LANE_CONVOLUTIONS = [
     (6, 9, 1, 6, 5, 1, "same", 1, 1),
     (14, 11, 3, 10, 5, 1, "valid", 1, 1),
@@ -320,6 +341,7 @@ CASES = [
         _products,
         _convolutions,
         _lanes,
+        _winograd,
         _poolings,
         _resizes,
         _movements,

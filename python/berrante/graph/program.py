@@ -15,6 +15,7 @@ from berrante.graph.passes.layout import move_to_lanes
 from berrante.graph.passes.lower import Lowering, lower
 from berrante.graph.passes.memory import assign_arena, concat_in_place
 from berrante.graph.passes.updates import place_updates
+from berrante.graph.passes.winograd import use_winograd
 from berrante.graph.tape import flatten, map_structure
 from berrante.graph.tensor import DTYPES, TensorSpec
 from berrante.graph.trace import Graph, tracing
@@ -89,6 +90,7 @@ def optimize(plan: Plan, updates: list[tuple[Ref, Ref]]) -> None:
     plan.outputs = keep + [source for _, source in updates]  # new values are needed at the end, too
     fuse(plan)
     move_to_lanes(plan)
+    use_winograd(plan)
     plan.outputs = plan.outputs[: len(keep)]
     place_updates(plan, updates)
     concat_in_place(plan)
