@@ -1,7 +1,7 @@
 // The micro-operations of core/micro.def on the device, one function each, with the meaning of ops/map_cpu.cpp. A
 // micro-operation that is listed but not written here does not compile.
 #pragma once
-#include <cstdint>
+#include "device.cuh"
 
 namespace berrante {
 
@@ -55,7 +55,9 @@ __device__ __forceinline__ void philox(Word a, Word b, int64_t block, uint32_t w
 }
 __device__ __forceinline__ float unit(uint32_t word) { return static_cast<float>(word >> 8) * 0x1p-24f; }
 
-#define MICRO_FUNCTION(name) __device__ __forceinline__ Word micro_##name(Word a, Word b, Word c, int64_t index)
+#define MICRO_FUNCTION(name)                                                                     \
+  __device__ __forceinline__ Word micro_##name([[maybe_unused]] Word a, [[maybe_unused]] Word b, \
+                                               [[maybe_unused]] Word c, [[maybe_unused]] int64_t index)
 #define FLOAT(name, expression)           \
   MICRO_FUNCTION(name) {                  \
     [[maybe_unused]] const float x = a.f; \

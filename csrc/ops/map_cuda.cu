@@ -1,7 +1,7 @@
 // map on CUDA: one thread an element (in a grid-stride loop) runs the micro-program of core/micro.def over registers of
 // its own. The program travels as a kernel parameter, so a launch needs no memory besides the tensors.
-#include "../core/attrs.h"
 #include "../cuda/cuda_kernel.h"
+#include "../cuda/launch.cuh"
 #include "../cuda/micro.cuh"
 
 namespace berrante {
@@ -140,17 +140,19 @@ const char* fill(const Call& call, const map_attrs& attrs, Program& p) {
   return nullptr;
 }
 
-const char* launch_map(const Call& call, cudaStream_t stream) {
+void plan_map(const Call& call, CudaPlan& plan) {
   Program program{};
-  const char* error = fill(call, *static_cast<const map_attrs*>(call.attrs), program);
-  if (error != nullptr || program.size == 0) return error;
-  const int64_t blocks = (program.size + 255) / 256;
-  map_kernel<<<static_cast<unsigned>(blocks < 4096 ? blocks : 4096), 256, 0, stream>>>(program);
-  return nullptr;
+  plan.error = fill(call, *static_cast<const map_attrs*>(call.attrs), program);
+}
+
+void launch_map(const Call& call, const CudaTarget& target) {
+  Program program{};
+  fill(call, *static_cast<const map_attrs*>(call.attrs), program);
+  launch(map_kernel, blocks_for(program.size, 256, target.multiprocessors * 32), 256, 0, target.stream, program);
 }
 
 }  // namespace
 
-const CudaKernel map_cuda_kernel = {"map", launch_map};
+const CudaKernel map_cuda_kernel = {"map", plan_map, launch_map};
 
 }  // namespace berrante

@@ -1,38 +1,77 @@
-"""CUDA kernels against the CPU tests' references, and every micro-operation against the CPU's. Skipped without a device."""
+"""CUDA kernels against the CPU tests' references, and every micro-operation against the CPU's: emulated, and on a device."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import pytest
 
 from berrante import _cpu
+from cuda.modules import EMULATED, KERNELS, REAL, RUNNING
 from native.kernel_cases import CASES, Case
 
-_cuda = pytest.importorskip("berrante._cuda", reason="the CUDA module was not built")
-KERNELS = _cuda.kernels()
+# Layouts with samples in vector lanes are the CPU's.
+CPU_ONLY = {"to_lanes", "from_lanes", "conv2d_lanes", "conv2d_lanes_input_grad", "conv2d_lanes_weight_grad"}
+PRECISIONS = {"tf32": 0, "full": 1, "bf16": 2, "f16": 3}
 
 
-def test_the_module_imports_without_a_driver() -> None:
-    assert isinstance(_cuda.devices(), list)
-    assert set(KERNELS) <= set(_cpu.schema())
+def test_the_modules_import_without_a_driver() -> None:
+    modules = [m for m in (EMULATED, REAL) if m is not None]
+    if not modules:
+        pytest.skip("no CUDA module was built")
+    for module in modules:
+        assert isinstance(module.devices(), list)
+        assert set(module.kernels()) == KERNELS
+    assert set(_cpu.schema()) >= KERNELS
+    assert not KERNELS & CPU_ONLY
 
 
-device = pytest.mark.skipif(not _cuda.devices(), reason="no CUDA device")
-
-
-@device
-@pytest.mark.parametrize("case", [c for c in CASES if c.kernel in KERNELS], ids=str)
-def test_kernel(case: Case) -> None:
+def run(module: Any, case: Case) -> list[np.ndarray]:
     outputs = [np.empty(y.shape, np.float32 if y.dtype == np.float64 else y.dtype) for y in case.expected]
-    _cuda.run_kernel(case.kernel, case.inputs, outputs, case.attrs)
-    for y, expected in zip(outputs, case.expected, strict=True):
-        scale = max(1.0, float(np.nanmax(np.abs(expected), initial=0.0)))
-        np.testing.assert_allclose(y, expected, rtol=case.tolerance, atol=case.tolerance * scale)
+    for y in outputs:
+        y.view(np.uint8)[...] = 0xFF  # what is not written shows
+    inputs = [x.copy() for x in case.inputs]
+    module.run_kernel(case.kernel, inputs, outputs, case.attrs, PRECISIONS["full"])
+    for x, given in zip(inputs, case.inputs, strict=True):
+        np.testing.assert_array_equal(x, given, "changed an input")
+    return outputs
 
 
-@device
+@pytest.mark.parametrize("module", RUNNING)
+@pytest.mark.parametrize("case", [c for c in CASES if c.kernel in KERNELS], ids=str)
+def test_kernel(module: Any, case: Case) -> None:
+    got = run(module, case)
+    for y, expected in zip(got, case.expected, strict=True):
+        if case.tolerance == 0:
+            np.testing.assert_array_equal(y, expected)
+        else:
+            scale = max(1.0, float(np.nanmax(np.abs(expected), initial=0.0)))
+            np.testing.assert_allclose(y, expected, rtol=case.tolerance, atol=case.tolerance * scale)
+    if module is EMULATED:
+        try:
+            for order in ("reverse", "shuffled"):
+                module.set_emulator(order=order)
+                for y, other in zip(got, run(module, case), strict=True):
+                    np.testing.assert_array_equal(y, other, f"the {order} order of threads changed the result")
+        finally:
+            module.set_emulator()
+    else:
+        for y, other in zip(got, run(module, case), strict=True):
+            np.testing.assert_array_equal(y, other, "the same call twice")
+
+
+@pytest.mark.parametrize("module", RUNNING)
+def test_errors_need_no_device(module: Any) -> None:
+    x, y = np.zeros(4, np.float32), np.zeros(5, np.float32)
+    attrs = {"shape": [5], "strides": [1], "code": [], "constants": [], "outputs": [0]}
+    with pytest.raises(ValueError, match=r"\[map\] an input's strides leave it"):
+        module.plan_kernel("map", [x], [y], attrs)
+
+
+@pytest.mark.parametrize("module", RUNNING)
 @pytest.mark.parametrize("name", sorted(_cpu.micro_ops()))
-def test_micro_operation(name: str) -> None:
+def test_micro_operation(module: Any, name: str) -> None:
     code, arity, to, of = _cpu.micro_ops()[name]
     rng, n = np.random.default_rng(0), 1000
     dtype = np.float32 if of == "f" else np.int32
@@ -54,8 +93,8 @@ def test_micro_operation(name: str) -> None:
         "outputs": [target],
     }
     results = []
-    for run in (_cpu.run_kernel, _cuda.run_kernel):
+    for call in (_cpu.run_kernel, module.run_kernel):
         y = np.empty(n, np.float32 if to == "f" else np.int32)
-        run("map", inputs, [y], attrs)
+        call("map", inputs, [y], attrs)
         results.append(y)
     np.testing.assert_allclose(results[1], results[0], rtol=2e-6, atol=2e-6)

@@ -1,0 +1,21 @@
+"""Every kernel of csrc/ops.def has a CUDA form, but for the CPU's layouts."""
+
+from __future__ import annotations
+
+import pytest
+
+from berrante import _cpu
+from cuda.modules import EMULATED, KERNELS, REAL
+from cuda.test_cuda_kernels import CPU_ONLY
+
+# Being written; this set ends empty.
+PENDING = {
+    "reduce", "arg_reduce", "moments", "cumsum", "sort", "softmax", "log_softmax", "softmax_cross_entropy", "matmul",
+    "conv2d", "conv2d_input_grad", "conv2d_weight_grad", "pool2d", "pool2d_grad", "pool2d_pick", "resize2d",
+    "resize2d_grad", "transpose", "concat", "slice", "pad", "gather", "scatter_add",
+}  # fmt: skip
+
+
+@pytest.mark.skipif(EMULATED is None and REAL is None, reason="no CUDA module was built")
+def test_no_kernel_is_missing() -> None:
+    assert set(_cpu.schema()) - KERNELS - CPU_ONLY <= PENDING
