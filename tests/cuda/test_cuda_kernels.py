@@ -11,8 +11,8 @@ from berrante import _cpu
 from cuda.modules import EMULATED, KERNELS, REAL, RUNNING
 from native.kernel_cases import CASES, Case
 
-# Layouts with samples in vector lanes are the CPU's.
-CPU_ONLY = {"to_lanes", "from_lanes", "conv2d_lanes", "conv2d_lanes_input_grad", "conv2d_lanes_weight_grad"}
+# Layouts with samples in vector lanes and transformed convolutions are chosen by passes for the CPU alone.
+CPU_ONLY = {name for name in _cpu.schema() if "lanes" in name or "winograd" in name}
 PRECISIONS = {"tf32": 0, "full": 1, "bf16": 2, "f16": 3}
 
 
