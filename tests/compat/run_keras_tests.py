@@ -1,10 +1,12 @@
 """Runs Keras' own unit tests, from a checkout of its sources, against berrante under the name keras, and counts.
 
-    python tests/compat/run_keras_tests.py --source KERAS_2.2.4 --keras 2 [FILES...] [--failures N]
-    python tests/compat/run_keras_tests.py --source KERAS_3.15 --keras 3 [FILES...]
+    python tests/compat/run_keras_tests.py --source KERAS_2.2.4 --keras 2 [FILES...] [--failures N] [--jobs N]
+    python tests/compat/run_keras_tests.py --source KERAS_3.15 --keras 3 [FILES OR FOLDERS...]
 
-Each file runs in a process of its own, with a time limit. Only the tests come from the checkout (and the helpers that
-they import from keras.utils.test_utils or keras.src.testing); `keras` itself is berrante. Nothing of it is kept here.
+Files and folders are named below tests/ (Keras 2) or keras/src/ (Keras 3); without any, all run but for those that
+`keras_tests_scope.txt` leaves out, which says why. Each file runs in a process of its own, with a time limit. What is
+printed: per file what passed; every failure with the line that says why; what is excluded, by reason; and the share of
+those in scope that pass. Nothing of Keras is kept here.
 """
 
 from __future__ import annotations
@@ -18,121 +20,91 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
-FILES_2 = [
-    "activations_test.py", "constraints_test.py", "initializers_test.py", "losses_test.py", "metrics_test.py",
-    "optimizers_test.py", "regularizers_test.py", "test_callbacks.py", "test_sequential_model.py",
-    "engine/test_topology.py", "engine/test_training.py", "layers/advanced_activations_test.py",
-    "layers/convolutional_test.py", "layers/core_test.py", "layers/embeddings_test.py", "layers/local_test.py",
-    "layers/merge_test.py", "layers/noise_test.py", "layers/normalization_test.py", "layers/wrappers_test.py",
-    "utils/conv_utils_test.py", "utils/generic_utils_test.py", "utils/io_utils_test.py", "utils/layer_utils_test.py",
-    "utils/np_utils_test.py", "utils/data_utils_test.py", "legacy/interface_test.py", "wrappers/scikit_learn_test.py",
-    "../test_model_saving.py", "../test_model_pickling.py", "../test_loss_masking.py", "../test_loss_weighting.py",
-    "../test_dynamic_trainability.py", "../integration_tests/test_image_data_tasks.py",
-    "../integration_tests/test_vector_data_tasks.py",
-]  # fmt: skip
-FOLDERS_3 = ["layers", "losses", "metrics", "optimizers", "callbacks", "models", "saving", "activations", "initializers",
-             "regularizers", "constraints", "trainers"]  # fmt: skip
-
-# What the child process runs: the names are taken before pytest collects anything.
-CHILD = """
-import importlib.util, sys
-from pathlib import Path
-source, version, report, files = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3], sys.argv[4:]
-import matplotlib; matplotlib.use("Agg")
-from berrante.compat import install_as_keras
-install_as_keras(version)
-import keras
-def take(name, path):
-    spec = importlib.util.spec_from_file_location(name, path, submodule_search_locations=[str(path.parent)]
-                                                  if path.name == "__init__.py" else None)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-wanted = []
-if version == 2:
-    take("keras.utils.test_utils", source / "keras/utils/test_utils.py")
-    keras.utils.test_utils = sys.modules["keras.utils.test_utils"]
-else:
-    class Absent(type(sys)):
-        def __getattr__(self, name):
-            if name.startswith("__"):
-                raise AttributeError(name)
-            return lambda *args, **kwargs: (_ for _ in ()).throw(NotImplementedError("OutOfScope " + name))
-    import keras.src
-    for name in ("export", "quantizers", "dtype_policies", "distribution", "applications", "visualization",
-                 "quantizers.quantizers", "quantizers.quantization_config", "quantizers.awq_config",
-                 "quantizers.gptq_config", "quantizers.gptq", "quantizers.awq"):
-        module = sys.modules["keras.src." + name] = Absent(name)
-        module.__path__ = []
-        setattr(keras.src, name, module)
-    sys.modules["conftest"] = conftest = Absent("conftest")
-    conftest.skip_if_backend = lambda *args: lambda test: test
-    take("keras.src.testing.test_utils", source / "keras/src/testing/test_utils.py")
-    take("keras.src.testing.test_case", source / "keras/src/testing/test_case.py")
-    import re
-    for helper in set(re.findall(r"from (keras[.]src[.][a-z0-9_.]*_test) import", Path(files[0]).read_text())):
-        wanted.append(helper)
-    take("keras.src.testing", source / "keras/src/testing/__init__.py")
-import importlib
-import keras.layers, keras.callbacks
-class OutOfScope(NotImplementedError):
-    pass
-def absent(name):
-    def __init__(self, *args, **kwargs):
-        pass
-    def __getattr__(self, attribute):
-        raise OutOfScope(name)
-    return type(name, (), {"__init__": __init__, "__getattr__": __getattr__, "__call__": lambda self, *a, **k: self.x})
-NAMES = ("RNN SimpleRNN LSTM GRU SimpleRNNCell LSTMCell GRUCell StackedRNNCells Bidirectional CuDNNGRU CuDNNLSTM "
-         "ConvLSTM2D ConvLSTM2DCell ConvRNN2D Conv3D Conv3DTranspose SpatialDropout3D MaxPooling3D AveragePooling3D "
-         "GlobalMaxPooling3D GlobalAveragePooling3D UpSampling3D ZeroPadding3D Cropping3D LocallyConnected1D "
-         "LocallyConnected2D Convolution3D AtrousConvolution1D EinsumDense ReversibleEmbedding AdaptiveAveragePooling1D "
-         "AdaptiveAveragePooling2D AdaptiveAveragePooling3D AdaptiveMaxPooling1D AdaptiveMaxPooling2D "
-         "AdaptiveMaxPooling3D MultiHeadAttention").split()
-PARTS = "convolutional recurrent core pooling local wrappers convolutional_recurrent".split() if version == 2 else []
-for name in NAMES:
-    if not hasattr(keras.layers, name):
-        value = absent(name)
-        for module in [keras.layers, importlib.import_module("keras.src.layers"), *(importlib.import_module("keras.layers." + part) for part in PARTS)]:
-            setattr(module, name, value)
-for helper in wanted:  # what a test file imports from another
-    take(helper, source / (helper.replace(".", "/") + ".py"))
-import pytest
-class Report:
-    def __init__(self):
-        self.lines = []
-    def pytest_collectreport(self, report):
-        if report.failed:
-            self.lines.append(("error", report.nodeid, str(report.longrepr)[-3000:]))
-    def pytest_runtest_logreport(self, report):
-        if report.when == "call" or report.outcome == "failed" or (report.when == "setup" and report.skipped):
-            self.lines.append((report.outcome, report.nodeid, str(report.longrepr)[-3000:] if report.failed else ""))
-plugin = Report()
-pytest.main(["-q", "-p", "no:cacheprovider", "--import-mode=importlib", "--noconftest", "-c", "/dev/null",
-             "--rootdir", str(source), *files], plugins=[plugin])
-import json
-Path(report).write_text(json.dumps(plugin.lines))
-"""
+HERE = Path(__file__).resolve().parent
+SCOPE = HERE / "keras_tests_scope.txt"
 
 
-# What berrante leaves out: quantization, LoRA, 3-D and recurrent layers, CTC, element types beside float32.
-OUT_OF_SCOPE = re.compile(
-    "OutOfScope|quantiz|lora|CTC|TensorBoard|RemoteMonitor|GRU|LSTM|RNN|"
-    "(Pool|Pooling|Conv|Padding|Cropping|UpSampling)3D|dtype of x does not match"
-)
+@dataclass(frozen=True)
+class Exclusion:
+    """A pattern for `file::test` of one version of Keras, and why what it matches is left out."""
+
+    version: int
+    pattern: str
+    reason: str
+
+    @property
+    def expression(self) -> str:
+        return re.escape(self.pattern).replace(r"\*", ".*")
+
+
+def read_scope(path: Path = SCOPE) -> list[Exclusion]:
+    """The list of what is left out: `[reason]` lines, then below each `2 pattern` or `3 pattern` lines."""
+    found, reason = [], ""
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        line = line.strip()
+        if not line or line.startswith("#"):
+            continue
+        if line.startswith("[") and line.endswith("]"):
+            reason = line[1:-1]
+            continue
+        version, _, pattern = line.partition(" ")
+        if version not in ("2", "3") or not pattern or not reason:
+            raise ValueError(
+                f"{path.name}:{number}: expected '2 pattern' or '3 pattern' below a [reason]; read {line!r}"
+            )
+        found.append(Exclusion(int(version), pattern.strip(), reason))
+    return found
 
 
 def first_error(text: str) -> str:
     """The first line that tells what went wrong."""
-    lines = [line[2:] if line.startswith("E ") else line for line in text.splitlines() if line.startswith("E ")]
-    return (lines or text.splitlines() or [""])[0].strip()
+    lines = [line[1:].strip() for line in text.splitlines() if line.startswith("E ")]
+    return " ".join((lines or text.splitlines() or [""])[0].split())[:200]
 
 
-def reason_of(text: str) -> str:
-    """The same without what differs from test to test."""
-    return re.sub(r"0x[0-9a-f]+|\d+", "N", first_error(text))[:150]
+def run_file(
+    file: Path, name: str, args: argparse.Namespace, exclusions: list[Exclusion]
+) -> list[tuple[str, str, str]]:
+    """(outcome, test, text) of each test of a file."""
+    with tempfile.TemporaryDirectory() as folder:
+        report, listed = Path(folder) / "report.json", Path(folder) / "exclusions.json"
+        listed.write_text(json.dumps([(e.expression, e.reason) for e in exclusions]))
+        work = Path(folder) / "work"
+        work.mkdir()
+        path = [str(HERE.parent.parent / "python"), os.environ.get("PYTHONPATH", "")]
+        test = file
+        if args.keras == 3:  # away from its package, whose name is taken
+            test = Path(shutil.copy(file, work))
+        else:
+            path.append(str(file.parent))
+        command = [sys.executable, str(HERE / "keras_tests_child.py"), str(args.source), str(args.keras), str(report)]
+        environment = {"KERAS_HOME": str(Path.home() / ".keras"), **os.environ, "PYTHONPATH": os.pathsep.join(path)}
+        try:
+            done = subprocess.run(
+                [*command, str(listed), str(test), name],
+                cwd=work, env=environment, timeout=args.timeout, capture_output=True, text=True,
+            )  # fmt: skip
+            said = done.stdout[-1500:] + done.stderr[-1500:]
+        except subprocess.TimeoutExpired:
+            said = f"took more than {args.timeout} s"
+        if report.exists():
+            return [(o, n, t) for o, n, t in json.loads(report.read_text())]
+        return [("error", name, said)]
+
+
+def print_failures(lines: list[tuple[str, str, str]], in_full: int) -> None:
+    """Each failure with its one line; the first few in full."""
+    bad = [(name, text) for outcome, name, text in lines if outcome in ("failed", "error")]
+    if bad:
+        print("\nfailures:")
+    for name, text in bad:
+        print(f"  {name}\n      {first_error(text)}")
+    for name, text in bad[:in_full]:
+        print("=" * 100, f"\n{name}\n{text}")
 
 
 def main() -> int:
@@ -140,59 +112,45 @@ def main() -> int:
     parser.add_argument("--source", type=Path, required=True, help="a checkout of Keras")
     parser.add_argument("--keras", type=int, choices=(2, 3), required=True)
     parser.add_argument("--failures", type=int, default=0, help="how many failing tests to print in full")
-    parser.add_argument("--reasons", type=int, default=20, help="how many reasons of failure to print")
-    parser.add_argument("--timeout", type=int, default=200, help="seconds for one file")
+    parser.add_argument("--timeout", type=int, default=300, help="seconds for one file")
+    parser.add_argument("--jobs", type=int, default=1, help="files at the same time")
     parser.add_argument("files", nargs="*")
     args = parser.parse_args()
-    source = args.source.resolve()
-    if args.keras == 2:
-        root = source / "tests" / "keras"
-        files = [root / f for f in args.files or FILES_2]
-    else:
-        root = source / "keras" / "src"
-        files = [root / f for f in args.files] or [
-            p
-            for f in FOLDERS_3
-            for p in sorted((root / f).rglob("*_test.py"))
-            if not {"rnn", "attention", "preprocessing", "export"} & set(p.parts)
-        ]
-    totals: Counter[str] = Counter()
-    reasons: Counter[str] = Counter()
-    failed: list[tuple[str, str]] = []
+    args.source = args.source.resolve()
+    root = args.source / ("tests" if args.keras == 2 else "keras/src")
+    exclusions = [e for e in read_scope() if e.version == args.keras]
+    pattern = "*test*.py" if args.keras == 2 else "*_test.py"
+    files: list[Path] = []
+    for chosen in args.files or ["."]:
+        files += [root / chosen] if (root / chosen).is_file() else sorted((root / chosen).rglob(pattern))
+    left_out: Counter[str] = Counter()
+    wanted = []
     for file in files:
-        with tempfile.TemporaryDirectory() as folder:
-            report = Path(folder) / "report.json"
-            test = file
-            if args.keras == 3:  # away from its package, whose name is taken
-                test = Path(shutil.copy(file, folder))
-            command = [sys.executable, "-c", CHILD, str(source), str(args.keras), str(report), str(test)]
-            environment = {**os.environ, "KERAS_HOME": os.environ.get("KERAS_HOME", str(Path.home() / ".keras"))}
-            try:
-                done = subprocess.run(
-                    command, cwd=folder, env=environment, timeout=args.timeout, capture_output=True, text=True
-                )
-                said = done.stdout[-1500:] + done.stderr[-1500:]
-            except subprocess.TimeoutExpired:
-                said = f"took more than {args.timeout} s"
-            lines = json.loads(report.read_text()) if report.exists() else [("error", str(file), said)]
-        lines = [
-            ("out of scope" if o == "failed" and OUT_OF_SCOPE.search(first_error(t)) else o, n, t) for o, n, t in lines
-        ]
-        counts = Counter(outcome for outcome, _, _ in lines)
-        totals.update(counts)
-        print(f"{file.relative_to(source) if file.is_relative_to(source) else file}: {dict(counts)}", flush=True)
-        for outcome, name, text in lines:
-            if outcome in ("failed", "error"):
-                reasons[reason_of(text)] += 1
-                failed.append((name, text))
-    ran = totals["passed"] + totals["failed"] + totals["error"]
-    share = 100 * totals["passed"] / max(ran, 1)
-    print(f"\n{totals['passed']} of {ran} pass ({share:.1f}%), {totals['skipped']} are skipped by Keras itself,")
-    print(f"{totals['out of scope']} use layers that are out of scope")
-    for reason, n in reasons.most_common(args.reasons):
-        print(f"{n:5d}  {reason}")
-    for name, text in failed[: args.failures]:
-        print("=" * 100, f"\n{name}\n{text}")
+        name = str(file.relative_to(root))
+        reason = next(
+            (e.reason for e in exclusions if "::" not in e.pattern and re.fullmatch(e.expression, name)), None
+        )
+        if reason is None:
+            wanted.append((file, name))
+        else:
+            left_out[reason] += 1
+    lines: list[tuple[str, str, str]] = []
+    with ThreadPoolExecutor(args.jobs) as pool:
+        work = pool.map(lambda w: run_file(*w, args, exclusions), wanted)
+        for (_, name), result in zip(wanted, work):
+            counts = Counter(outcome for outcome, _, _ in result)
+            print(f"{name}: " + ", ".join(f"{n} {outcome}" for outcome, n in sorted(counts.items())), flush=True)
+            lines += result
+    print_failures(lines, args.failures)
+    totals = Counter(outcome for outcome, _, _ in lines)
+    print("\nexcluded:")
+    for reason, n in left_out.most_common():
+        print(f"  {n:4d} files  {reason}")
+    for reason, n in Counter(text for outcome, _, text in lines if outcome == "excluded").most_common():
+        print(f"  {n:4d} tests  {reason}")
+    scope = totals["passed"] + totals["failed"] + totals["error"]
+    share = 100 * totals["passed"] / max(scope, 1)
+    print(f"\nin scope {scope}, passed {totals['passed']} ({share:.1f}%); {totals['skipped']} skipped by Keras itself")
     return 0
 
 
