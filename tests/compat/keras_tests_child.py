@@ -167,9 +167,6 @@ def main(source: Path, version: int, report: Path, exclusions: Path, file: Path,
 
     install_as_keras(version)
     sys.meta_path.insert(0, Checkout(source, version))
-    import keras
-    import keras.layers
-    import keras.utils
 
     install_shells(version)
     plugin = Report(json.loads(exclusions.read_text()), prefix)
