@@ -211,7 +211,7 @@ class WatchGAN(Callback):
         if self._for("collapsed", share is not None and share < self.collapse):
             warnings.warn(
                 f"{label} the generator has collapsed: its samples have {share:.1%} of the real ones' diversity. Choose "
-                "loss='wgan_gp' or 'hinge', lower g_optimizer's learning rate, or raise n_critic",
+                "loss='wgan_gp' or 'hinge', give the discriminator BatchNormalization, or raise n_critic",
                 stacklevel=2,
             )
 

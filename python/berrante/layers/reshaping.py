@@ -87,8 +87,9 @@ class UpSampling2D(Layer):
         self.size = pair(f"{self._label()} size", size, 2)
         self.data_format = image_data_format(data_format)
         self.interpolation = interpolation.lower()
-        if self.interpolation not in ("nearest", "bilinear"):
-            raise ValueError(f"{self._label()} expected interpolation nearest or bilinear; received {interpolation!r}")
+        known = ("nearest", "bilinear", "bicubic", "lanczos3", "lanczos5")
+        if self.interpolation not in known:
+            raise ValueError(f"{self._label()} expected interpolation {', '.join(known)}; received {interpolation!r}")
         self.input_spec = InputSpec(ndim=4)
 
     def call(self, inputs: Any) -> Any:

@@ -12,17 +12,24 @@ def _normal() -> Any:
     return initializers.RandomNormal(stddev=0.02)
 
 
+def _batch_normal() -> Any:
+    return layers.BatchNormalization(momentum=0.9, epsilon=1e-5)
+
+
 def dcgan(
-    input_shape: Any = (28, 28, 1), latent_dim: int = 64, filters: int = 64, num_classes: int = 0, dropout: float = 0.3,
-    normalise: str | None = None, output: str = "tanh",
+    input_shape: Any = (28, 28, 1), latent_dim: int = 64, filters: int = 64, num_classes: int = 0, dropout: float = 0.0,
+    normalise: str | None = "batch", output: str = "tanh",
 ) -> tuple[Any, Any]:  # fmt: skip
     """(generator, discriminator) for images whose sides are divisible by 4.
 
     Args:
         filters: of the discriminator's first layer; its second and the generator's first have twice as many.
         num_classes: for a ConditionalGAN: both get the one-hot class as a second input.
-        dropout: in the discriminator. normalise: its normalisation: None, "layer" (as WGAN-GP wants) or "batch".
+        dropout: in the discriminator. normalise: its normalisation, which neither its first nor its last layer has:
+            "batch" (without it this small pair collapses), "layer" (as WGAN-GP wants), or None.
     """
+    if normalise not in (None, "batch", "layer"):
+        raise ValueError(f"dcgan: expected normalise to be batch, layer or None; received {normalise!r}")
     h, w, c = input_shape
     if h % 4 or w % 4:
         raise ValueError(f"dcgan: expected height and width divisible by 4; received {h} x {w}")
@@ -37,10 +44,10 @@ def _generator(h: int, w: int, c: int, latent_dim: int, filters: int, num_classe
     classes = [layers.Input((num_classes,))] if num_classes else []
     x: Any = layers.Concatenate()([z, *classes]) if classes else z
     x = layers.Dense((h // 4) * (w // 4) * 2 * filters, use_bias=False, kernel_initializer=_normal())(x)
-    x = layers.ReLU()(layers.BatchNormalization(momentum=0.8)(x))
     x = layers.Reshape((h // 4, w // 4, 2 * filters))(x)
+    x = layers.ReLU()(_batch_normal()(x))
     x = layers.Conv2DTranspose(filters, 4, 2, padding="same", use_bias=False, kernel_initializer=_normal())(x)
-    x = layers.ReLU()(layers.BatchNormalization(momentum=0.8)(x))
+    x = layers.ReLU()(_batch_normal()(x))
     x = layers.Conv2DTranspose(c, 4, 2, padding="same", activation=output, kernel_initializer=_normal())(x)
     return Model([z, *classes] if classes else z, x, name="generator")
 
@@ -52,13 +59,14 @@ def _discriminator(
     classes = [layers.Input((num_classes,))] if num_classes else []
     x: Any = image
     for i, n in enumerate((filters, 2 * filters)):
-        x = layers.Conv2D(n, 4, 2, padding="same", kernel_initializer=_normal())(x)
+        shift = not (i and normalise == "batch")
+        x = layers.Conv2D(n, 4, 2, padding="same", use_bias=shift, kernel_initializer=_normal())(x)
         if i and normalise is not None:
-            x = layers.LayerNormalization()(x) if normalise == "layer" else layers.BatchNormalization(momentum=0.8)(x)
+            x = layers.LayerNormalization()(x) if normalise == "layer" else _batch_normal()(x)
         x = layers.LeakyReLU(0.2)(x)
         x = layers.Dropout(dropout)(x) if dropout else x
     x = layers.Flatten()(x)
-    score = layers.Dense(1)(x)
+    score = layers.Dense(1, kernel_initializer=_normal())(x)
     if classes:
         # The projection of the features on the class's vector (Miyato and Koyama, 2018).
         own = layers.Dense(128, use_bias=False)(classes[0])
@@ -102,16 +110,24 @@ def resnet_generator(
 def super_resolution(
     input_shape: Any, scale: int = 4, channels: int = 1, filters: int = 32, blocks: int = 4, name: str = "upscaler"
 ) -> Any:
-    """From low images to `scale` (2 or 4) times larger ones: what is learnt is added to the bilinear enlargement."""
-    if scale not in (2, 4):
-        raise ValueError(f"super_resolution: expected scale 2 or 4; received {scale}")
+    """From low images to `scale` times larger ones: what is learnt is added to the bicubic enlargement.
+
+    Residual blocks without normalisation (EDSR, Lim et al., 2017) at the low size, one step up by moving channels to places
+    (Shi et al., 2016), and a last convolution at the high size, which sees across the steps' borders: with the adversary, too,
+    no chequerboard remains, as it does of strided transposed convolutions.
+    """
+    if scale not in (2, 3, 4):
+        raise ValueError(f"super_resolution: expected scale 2, 3 or 4; received {scale}")
+    h, w = input_shape[:2]
     x = image = layers.Input(tuple(input_shape))
-    first = x = layers.Conv2D(filters, 3, padding="same", activation="relu")(x)
+    first = x = layers.Conv2D(filters, 3, padding="same")(x)
     for _ in range(blocks):
         x = _residual(x, filters)
-    x = layers.Add()([x, first])
-    for _ in range({2: 1, 4: 2}[scale]):
-        x = layers.Conv2DTranspose(filters, 4, 2, padding="same", activation="relu")(x)
+    x = layers.Add()([layers.Conv2D(filters, 3, padding="same")(x), first])
+    fine = max(4, filters // 4)
+    x = layers.Conv2D(scale * scale * fine, 3, padding="same", activation="relu")(x)
+    x = layers.Permute((1, 3, 2, 4, 5))(layers.Reshape((h, w, scale, scale, fine))(x))
+    x = layers.Reshape((h * scale, w * scale, fine))(x)
     detail = layers.Conv2D(channels, 3, padding="same", kernel_initializer=_normal())(x)
-    smooth = layers.UpSampling2D(scale, interpolation="bilinear")(image)
+    smooth = layers.UpSampling2D(scale, interpolation="bicubic")(image)
     return Model(image, layers.Add()([smooth, detail]), name=name)

@@ -30,7 +30,7 @@ def scores(x: np.ndarray, x_test: np.ndarray, epochs: int) -> dict[str, np.ndarr
     vae = VAE(encoder, zoo.dense_autoencoder(shape, code, units)[1], latent_dim=code, anomaly_reduction="elbo")
     vae.compile(adam())
     vae.fit(x, batch_size=32, epochs=epochs, verbose=0)
-    gan = WGAN(*zoo.dcgan(shape, code, 16, dropout=0.0, output="sigmoid"))
+    gan = WGAN(*zoo.dcgan(shape, code, 16, normalise="layer", output="sigmoid"))
     gan.compile(adam(5e-4, 0.5), adam(5e-4, 0.5), n_critic=2)
     gan.fit(x, batch_size=64, epochs=epochs, verbose=0)
     fast = FAnoGAN(zoo.dense_autoencoder(shape, code, units)[0], gan.generator, gan.discriminator, kappa=0.01)
