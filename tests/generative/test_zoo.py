@@ -54,11 +54,11 @@ def test_shapes_and_files(name: str, tmp_path: Path) -> None:
     np.testing.assert_allclose(np.asarray(theirs(x)), y, rtol=1e-3, atol=1e-4)
 
 
-def test_an_upscaler_starts_near_the_bilinear_enlargement() -> None:
+def test_an_upscaler_starts_near_the_bicubic_enlargement() -> None:
     model = zoo.super_resolution((4, 4, 1), filters=4, blocks=1)
     x = inputs_of(model)
     np.testing.assert_allclose(
-        model.predict(x), np.asarray(berrante.layers.UpSampling2D(4, interpolation="bilinear")(x)), atol=0.2
+        model.predict(x), np.asarray(berrante.layers.UpSampling2D(4, interpolation="bicubic")(x)), atol=0.2
     )
 
 
@@ -68,7 +68,8 @@ def test_an_upscaler_starts_near_the_bilinear_enlargement() -> None:
         (lambda: zoo.unet((20, 16, 1), depth=3), "divisible by 2 .. depth = 8; received 20 x 16"),
         (lambda: zoo.dcgan((30, 30, 1)), "divisible by 4; received 30 x 30"),
         (lambda: zoo.conv_autoencoder((30, 30, 1), 4), "divisible by 4"),
-        (lambda: zoo.super_resolution((4, 4, 1), scale=3), "scale 2 or 4; received 3"),
+        (lambda: zoo.super_resolution((4, 4, 1), scale=5), "scale 2, 3 or 4; received 5"),
+        (lambda: zoo.dcgan((8, 8, 1), normalise="group"), "batch, layer or None; received 'group'"),
         (lambda: zoo.lenet5(pooling="sum"), "max or average"),
     ],
 )

@@ -84,6 +84,7 @@ ROWS = [
     Row("RepeatVector", {"n": 5}, (2, 3), (2, 5, 3)),
     Row("UpSampling1D", {"size": 3}, (2, 4, 3), (2, 12, 3)),
     Row("UpSampling2D", {"size": (2, 3), "interpolation": "bilinear"}, (2, 4, 5, 3), (2, 8, 15, 3), flip=True),
+    Row("UpSampling2D", {"size": (3, 2), "interpolation": "bicubic"}, (2, 4, 5, 3), (2, 12, 10, 3), flip=True),
     Row("ZeroPadding1D", {"padding": (1, 2)}, (2, 4, 3), (2, 7, 3), flip=True),
     Row("ZeroPadding2D", {"padding": ((1, 2), (0, 3))}, (2, 4, 5, 3), (2, 7, 8, 3), flip=True),
     Row("Cropping1D", {"cropping": (1, 2)}, (2, 5, 3), (2, 2, 3)),

@@ -59,8 +59,7 @@ class BackupAndRestore(Callback):
                 f"{model} is unbuilt. You can build it beforehand by calling it on a batch of data."
             )
         if os.path.exists(self._weights):
-            if model.optimizer is not None and not model.optimizer.built:
-                model.optimizer.build(model.trainable_variables)
+            model._build_optimizers()
             model.load_weights(self._weights)
         if os.path.exists(self._metadata):
             with open(self._metadata) as file:

@@ -76,7 +76,7 @@ class RepeatVector(Layer):
 
 
 class UpSampling2D(Layer):
-    """Images enlarged by whole factors, nearest or bilinear (half-pixel centres)."""
+    """Images enlarged by whole factors: nearest, bilinear, bicubic, lanczos3 or lanczos5 (half-pixel centres)."""
 
     fields = ("size", "data_format", "interpolation")
 

@@ -86,6 +86,11 @@ class Programs(Steps):
         """The optimizers by the names under which their state is saved."""
         return {} if self.optimizer is None else {"optimizer": self.optimizer}
 
+    def _build_optimizers(self) -> None:
+        """Makes the slots of the optimizers, where they are not made yet."""
+        if self.optimizer is not None and not self.optimizer.built:
+            self.optimizer.build(self._train_variables())
+
     def _prepare_training(self, data: ArrayData, batch: int) -> None:
         """Builds the model and the optimizer before tracing, so that variables do not move afterwards."""
         own_step = self._overrides("train_step")
@@ -97,7 +102,7 @@ class Programs(Steps):
         if optimizer is None and not hasattr(type(self).train_step, "tracked"):
             raise ValueError(f'[model "{self.name}"] expected an optimizer to train with; compiled with optimizer=None')
         if optimizer is not None and not optimizer.built:
-            optimizer.build(self._train_variables())
+            self._build_optimizers()
             optimizer._flatten()
 
     def _has_call(self) -> bool:

@@ -45,7 +45,7 @@ def run(options: Options) -> dict[str, float]:
     clock = Clock()
     berrante.utils.set_random_seed(options.seed)
     x, y, x_test, y_test = load(options)
-    epochs = options.epochs or (160 if options.data == "digits" else 40)
+    epochs = options.epochs or (160 if options.data == "digits" else 24)
     judge = classifier_of(x, y)
     accuracy = np.mean(judge.predict(x_test, verbose=0).argmax(1) == y_test)
     print(f"{len(x)} real images of {options.data}; classifier's test accuracy {accuracy:.2%}", flush=True)
