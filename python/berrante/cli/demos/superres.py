@@ -28,7 +28,7 @@ def crops(photographs: list[np.ndarray], n: int, rng: np.random.Generator) -> np
         photograph = photographs[rng.choice(len(photographs), p=area / area.sum())]
         top, left = (rng.integers(extent - SIZE + 1) for extent in photograph.shape[:2])
         crop = photograph[top : top + SIZE, left : left + SIZE] @ rng.dirichlet((1, 1, 1)).astype(np.float32)
-        crop = np.rot90(crop, rng.integers(4))
+        crop = np.rot90(crop, int(rng.integers(4)))
         if crop.std() >= 0.04:
             found.append(crop[:, ::-1] if rng.random() < 0.5 else crop)
     return np.stack(found)[..., None]
