@@ -4,6 +4,7 @@
 #include "../cuda/cuda_kernel.h"
 #include "../cuda/self_test.h"
 #include "arrays.h"
+#include "device_memory.h"
 #ifdef BERRANTE_CUDA_EMULATED
 #include "../cuda/emulator/machine.h"
 #endif
@@ -11,13 +12,6 @@
 namespace berrante {
 
 namespace {
-
-void check(cudaError_t status, const char* what) {
-  if (status == cudaSuccess) return;
-  const std::string message = std::string(what) + ": " + cudaGetErrorString(status);
-  cudaGetLastError();
-  throw std::runtime_error(message);
-}
 
 std::vector<std::string> devices() {
   std::vector<std::string> names;
@@ -35,18 +29,6 @@ std::vector<std::string> devices() {
   }
   return names;
 }
-
-class DeviceMemory {
- public:
-  explicit DeviceMemory(size_t size) { check(cudaMalloc(&data_, size == 0 ? 1 : size), "cudaMalloc"); }
-  ~DeviceMemory() { cudaFree(data_); }
-  DeviceMemory(const DeviceMemory&) = delete;
-  DeviceMemory& operator=(const DeviceMemory&) = delete;
-  void* get() const { return data_; }
-
- private:
-  void* data_ = nullptr;
-};
 
 const CudaKernel& kernel_named(const std::string& name) {
   const CudaKernel* kernel = cuda_kernel(static_cast<int>(op_by_name(name)));
@@ -192,11 +174,14 @@ py::list take_launches() {
 
 }  // namespace
 
+void bind_cuda_program(py::module_& module);
+
 }  // namespace berrante
 
 PYBIND11_MODULE(BERRANTE_CUDA_MODULE, module) {
   using namespace berrante;
   module.doc() = "berrante's CUDA kernels";
+  bind_cuda_program(module);
   module.def("devices", &devices, "One line for each device; empty without a driver");
   module.def("kernels", &kernels);
   module.def("plan_kernel", &plan_kernel, py::arg("name"), py::arg("inputs"), py::arg("outputs"), py::arg("attrs"),

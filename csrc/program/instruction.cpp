@@ -111,6 +111,21 @@ size_t byte_size(const View& view) {
   return size;
 }
 
+std::string refusal(std::string_view name, const char* error, const std::vector<View>& in,
+                    const std::vector<View>& out) {
+  std::string message("[");
+  message.append(name).append("] ").append(error).append("; received");
+  for (const auto* views : {&in, &out}) {
+    message += views == &in ? " inputs" : " outputs";
+    for (const View& view : *views) {
+      message += " (";
+      for (int i = 0; i < view.rank; ++i) message.append(i ? ", " : "").append(std::to_string(view.shape[i]));
+      message += ")";
+    }
+  }
+  return message;
+}
+
 Instruction::Instruction(const Kernel& kernel, Op op, std::vector<View> in, std::vector<View> out,
                          const AttrValues& attrs)
     : kernel_(&kernel),
@@ -121,19 +136,7 @@ Instruction::Instruction(const Kernel& kernel, Op op, std::vector<View> in, std:
   for (const auto* views : {&in_, &out_})
     for (const View& view : *views) byte_size(view);
   kernel_->plan(call(nullptr), plan_);
-  if (plan_.error != nullptr) {
-    std::string message("[");
-    message.append(name()).append("] ").append(plan_.error).append("; received");
-    for (const auto* views : {&in_, &out_}) {
-      message += views == &in_ ? " inputs" : " outputs";
-      for (const View& view : *views) {
-        message += " (";
-        for (int i = 0; i < view.rank; ++i) message.append(i ? ", " : "").append(std::to_string(view.shape[i]));
-        message += ")";
-      }
-    }
-    throw std::invalid_argument(message);
-  }
+  if (plan_.error != nullptr) throw std::invalid_argument(refusal(name(), plan_.error, in_, out_));
 }
 
 Call Instruction::call(std::byte* workspace) const {

@@ -43,6 +43,10 @@ class AttrBlock {
 size_t element_size(DType dtype);
 size_t byte_size(const View& view);  // throws std::invalid_argument for a negative or overflowing shape
 
+// What is said where a kernel refuses a call.
+std::string refusal(std::string_view name, const char* error, const std::vector<View>& in,
+                    const std::vector<View>& out);
+
 class Instruction {
  public:
   // Plans the call; the data pointers of the views may still be null. Throws std::invalid_argument with the kernel's

@@ -44,10 +44,7 @@ View Program::resolve(const TensorAt& tensor, const std::vector<StorageSpan>& st
     throw std::invalid_argument("a tensor names space " + std::to_string(space) + ", which does not exist");
   std::byte* base = space == 0 ? arena_.get() : storages[static_cast<size_t>(space - 1)].data;
   const size_t limit = space == 0 ? arena_size_ : storages[static_cast<size_t>(space - 1)].size;
-  const size_t size = byte_size(tensor.view);
-  if (offset < 0 || static_cast<size_t>(offset) > limit || size > limit - static_cast<size_t>(offset))
-    throw std::invalid_argument("a tensor of " + std::to_string(size) + " bytes at " + std::to_string(offset) +
-                                " leaves its space of " + std::to_string(limit) + " bytes");
+  check_inside(tensor, limit);
   View view = tensor.view;
   view.data = base + offset;
   return view;

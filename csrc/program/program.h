@@ -12,29 +12,9 @@
 #include "../core/thread_pool.h"
 #include "gather.h"
 #include "instruction.h"
+#include "spec.h"
 
 namespace berrante {
-
-struct Location {
-  int64_t space;
-  int64_t offset;  // bytes
-};
-
-struct TensorAt {
-  Location location;
-  View view;  // data is set by the program
-};
-
-struct InstructionSpec {
-  Op op;
-  std::vector<TensorAt> in, out;
-  AttrValues attrs;
-};
-
-struct StorageSpan {
-  std::byte* data;
-  size_t size;
-};
 
 class Program {
  public:

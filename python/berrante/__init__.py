@@ -30,6 +30,7 @@ from berrante.models import Functional, Model, Sequential
 from berrante.optimizers import Optimizer
 from berrante.random import SeedGenerator
 from berrante.regularizers import Regularizer
+from berrante.runtime.devices import current_device, device, set_device
 from berrante.runtime.kernels import isa, num_threads, set_num_threads
 
 __version__ = "0.1.0"

@@ -7,6 +7,8 @@ from typing import Any
 
 from berrante.graph.passes.winograd import set_winograd as set_winograd
 from berrante.graph.passes.winograd import winograd as winograd
+from berrante.runtime.precision import matmul_precision as matmul_precision
+from berrante.runtime.precision import set_matmul_precision as set_matmul_precision
 
 _values: dict[str, Any] = {"floatx": "float32", "epsilon": 1e-7, "image_data_format": "channels_last"}
 _FLOATS = ("float16", "float32", "float64", "bfloat16")

@@ -14,6 +14,8 @@ import numpy as np
 from berrante.graph.tape import flatten, map_structure
 from berrante.graph.tensor import Tensor, TensorSpec
 from berrante.graph.variable import Variable
+from berrante.runtime.device_arrays import DeviceArray, for_device, is_on_device, to_host
+from berrante.runtime.devices import current_device
 
 
 class PyDataset:
@@ -42,9 +44,14 @@ Sequence = PyDataset
 
 
 def as_array(x: Any, what: str = "data") -> np.ndarray:
-    """A C-contiguous, native array of real numbers; lists and tensors are converted."""
+    """A C-contiguous, native array of real numbers; lists and tensors are converted, arrays on the device stay there."""
     if isinstance(x, (Tensor, Variable)):
         x = np.asarray(x)
+    if is_on_device(x):
+        x = for_device(x, current_device())
+        if isinstance(x, DeviceArray) and x.ndim and x.dtype.kind in "fiub" and x.dtype.itemsize != 2:
+            return x  # type: ignore[return-value]
+        x = to_host(x)
     if hasattr(x, "tocoo"):  # SciPy's sparse matrices
         x = x.toarray()
     array = x if isinstance(x, np.ndarray) else np.asarray(getattr(x, "values", x))
@@ -96,13 +103,23 @@ def check_lengths(named: dict[str, Any]) -> int:
     return next(iter(lengths))
 
 
+class Leaves(list):  # type: ignore[type-arg]
+    """A data set's arrays. They stay as they are while this list lives, so that a device may keep a copy as long."""
+
+    __slots__ = ("__weakref__",)
+    __hash__ = object.__hash__  # type: ignore[assignment]
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+
 class ArrayData:
     """Samples in memory: `x`, `y` and `sample_weight`, each a nesting of arrays (or None)."""
 
     def __init__(self, x: Any, y: Any = None, sample_weight: Any = None) -> None:
         self.data = (arrays_of(x, "x"), arrays_of(y, "y"), arrays_of(sample_weight, "sample_weight"))
         self.size = check_lengths(dict(zip(("x", "y", "sample_weight"), self.data, strict=True)))
-        self.leaves: list[np.ndarray] = [a for a in flatten(list(self.data)) if a is not None]
+        self.leaves: list[np.ndarray] = Leaves(a for a in flatten(list(self.data)) if a is not None)
 
     def restore(self, leaves: Any) -> tuple[Any, Any, Any]:
         """The nesting with other leaves."""

@@ -12,6 +12,7 @@ from berrante.graph.elementwise import Elementwise
 from berrante.graph.op import Alias
 from berrante.graph.program import Program
 from berrante.graph.tensor import Node, Tensor, TensorSpec
+from berrante.runtime.devices import current_device
 
 _MAX_PROGRAMS = 512
 _MAX_KEPT_ARENA = 1 << 20
@@ -49,7 +50,7 @@ def _record(node: Node, inputs: tuple[Tensor, ...], specs: tuple[TensorSpec, ...
 
 
 def _key(node: Node) -> Any:
-    key = (node.op.name, tuple(t.spec for t in node.inputs), tuple(sorted(node.attrs.items())))
+    key = (current_device(), node.op.name, tuple(t.spec for t in node.inputs), tuple(sorted(node.attrs.items())))
     try:
         hash(key)
     except TypeError:

@@ -13,6 +13,7 @@ import numpy as np
 
 from berrante.graph import trace
 from berrante.graph.tensor import DTYPES, Node, Tensor, TensorSpec, standard_dtype
+from berrante.runtime.device_arrays import is_on_device, to_host
 
 Specs = TensorSpec | tuple[TensorSpec, ...]
 Infer = Callable[..., Specs]
@@ -118,7 +119,12 @@ def as_tensor(x: Any, dtype: str | None = None) -> Tensor:
     value = getattr(x, "value", None)
     if isinstance(value, Tensor):
         return value
-    array = np.asarray(x)
+    try:
+        array = np.asarray(x)
+    except TypeError:  # CuPy's arrays and PyTorch's on a device refuse
+        if not is_on_device(x):
+            raise
+        array = to_host(x)
     if array.dtype.kind not in "fiub":
         what = f"an array of dtype {array.dtype}" if isinstance(x, np.ndarray) else repr(x)
         raise TypeError(f"expected real numbers or a tensor; received {what}")

@@ -20,7 +20,10 @@ from berrante.graph.tape import flatten, map_structure
 from berrante.graph.tensor import DTYPES, TensorSpec
 from berrante.graph.trace import Graph, tracing
 from berrante.graph.variable import FlatVariable
+from berrante.runtime.device_arrays import DeviceArray, for_device, is_on_device
+from berrante.runtime.devices import current_device
 from berrante.runtime.kernels import CpuProgram
+from berrante.runtime.placement import Mirror, changes
 
 
 class Program:
@@ -34,20 +37,41 @@ class Program:
 
     def __init__(self, function: Callable[..., Any], specs: Sequence[TensorSpec]) -> None:
         self.specs = [TensorSpec(tuple(spec[0]), spec[1]) for spec in specs]
-        self.stale = False
+        self.device = current_device()
+        self._moved = False
         with tracing() as graph:
             inputs = [graph.add_input(spec) for spec in self.specs]
             self._structure = function(*inputs)
             outputs = [as_tensor(x) for x in flatten(self._structure) if x is not None]
         plan, lowering = lower(graph, outputs)
-        optimize(plan, _updates(graph, lowering))
+        optimize(plan, _updates(graph, lowering), lanes=self.device.is_cpu)
         places, size = assign_arena(plan)
         self.plan = plan
         self.steps = len(plan.steps)
         instructions, storages, ins, outs = emit(plan, places)
-        self._program = CpuProgram(instructions, size, storages, ins, outs)
-        for variable in graph.leaves.keys() | graph.updates.keys():
+        variables = graph.leaves.keys() | graph.updates.keys()
+        # Variables that a device holds the newer copy of are brought back before the CPU reads them.
+        self._storages = list({id(v.storage): v.storage for v in variables}.values())
+        self._program: Any
+        if self.device.is_cpu:
+            self._program = CpuProgram(instructions, size, storages, ins, outs)
+        else:
+            from berrante.runtime.cuda_program import CudaProgram
+
+            known = {id(s.array): s for s in self._storages}
+            mirrors = [known.get(id(array)) or Mirror(array) for array in storages]
+            self._program = CudaProgram(self.device, instructions, size, mirrors, ins, outs)
+        for variable in variables:
             variable.bind(self)
+
+    @property
+    def stale(self) -> bool:
+        """Whether the program must be built again: a variable moved, or another device is the current one."""
+        return self._moved or self.device is not current_device()
+
+    @stale.setter
+    def stale(self, moved: bool) -> None:
+        self._moved = moved
 
     @property
     def arena_size(self) -> int:
@@ -55,13 +79,19 @@ class Program:
         return int(self._program.arena_size)
 
     def __call__(self, *arrays: Any) -> Any:
-        """Runs on concrete arrays of exactly the program's shapes; gives NumPy arrays in the function's nesting."""
-        prepared = []
+        """Runs on concrete arrays of exactly the program's shapes; gives arrays in the function's nesting.
+
+        They are NumPy arrays, or DeviceArrays if one of the inputs lies in the program's device memory.
+        """
+        prepared: list[Any] = []
         for i, (array, spec) in enumerate(zip(arrays, self.specs, strict=True)):
-            value = np.ascontiguousarray(array, dtype=DTYPES[spec.dtype])
+            value = for_device(array, self.device) if is_on_device(array) else array
+            if not isinstance(value, DeviceArray):
+                value = np.ascontiguousarray(value, dtype=DTYPES[spec.dtype])
             if value.shape != spec.shape and value.size != spec.size:
                 raise ValueError(f"input {i}: expected shape {spec.shape}; received {value.shape}")
             prepared.append(value)
+        self._pull()
         results = iter(self._program.run(prepared))
         return map_structure(lambda x: None if x is None else next(results), self._structure)
 
@@ -77,20 +107,28 @@ class Program:
 
         Batch k holds the rows `order[k * B : (k + 1) * B]` of every source, B being the inputs' first extent.
         """
+        self._pull()
         return int(self._program.run_batches(sources, order, first, count, budget))
+
+    def _pull(self) -> None:
+        if self.device.is_cpu and changes():
+            for storage in self._storages:
+                storage.pull()
+                storage.touched()  # the run may write it
 
     def profile(self, repeats: int = 10) -> list[tuple[str, float]]:
         """Kernel names and seconds (the fastest of the repeats), one per step, on one thread."""
         return list(self._program.profile(repeats))
 
 
-def optimize(plan: Plan, updates: list[tuple[Ref, Ref]]) -> None:
-    """All passes that change the plan, in their order."""
+def optimize(plan: Plan, updates: list[tuple[Ref, Ref]], lanes: bool = True) -> None:
+    """All passes that change the plan, in their order. `lanes`: also those that choose the CPU's own kernels."""
     keep = list(plan.outputs)
     plan.outputs = keep + [source for _, source in updates]  # new values are needed at the end, too
     fuse(plan)
-    move_to_lanes(plan)
-    use_winograd(plan)
+    if lanes:
+        move_to_lanes(plan)
+        use_winograd(plan)
     plan.outputs = plan.outputs[: len(keep)]
     place_updates(plan, updates)
     concat_in_place(plan)

@@ -18,6 +18,8 @@ import numpy as np
 
 from berrante.graph import trace
 from berrante.graph.tensor import DTYPES, Tensor, TensorSpec, standard_dtype
+from berrante.runtime.device_arrays import to_host
+from berrante.runtime.placement import Mirror
 
 if TYPE_CHECKING:
     from berrante.graph.program import Program
@@ -71,16 +73,16 @@ def _spend(name: str, shape: Sequence[int]) -> None:
         _budget.elements -= size
 
 
-class Storage:
-    """A flat, 64-byte aligned buffer of one dtype."""
+class Storage(Mirror):
+    """A flat, 64-byte aligned buffer of one dtype, with a copy on the device where programs use it."""
 
-    __slots__ = ("__weakref__", "array")
+    __slots__ = ()
 
     def __init__(self, size: int, dtype: str) -> None:
         itemsize = DTYPES[dtype].itemsize
         raw = np.zeros(size * itemsize + 64, np.uint8)
         start = -raw.ctypes.data % 64
-        self.array: np.ndarray = raw[start : start + size * itemsize].view(DTYPES[dtype])
+        super().__init__(raw[start : start + size * itemsize].view(DTYPES[dtype]))
 
 
 class Variable:
@@ -137,9 +139,12 @@ class Variable:
 
     def move_to(self, storage: Storage, offset: int) -> None:
         """Moves the value; programs bound to the old place are built again when next called."""
+        self.storage.pull()
         value = self._array
         self._place(storage, offset)
+        storage.pull()
         self._array[...] = value
+        storage.touched()
         for program in list(self._programs):
             program.stale = True
         self._programs.clear()
@@ -167,29 +172,33 @@ class Variable:
 
     @property
     def array(self) -> np.ndarray:
-        """The memory itself, a NumPy view that writes through."""
+        """The memory itself, a NumPy view. To change the value, assign: a device may hold the newer copy."""
+        self.storage.pull()
         return self._array
 
     def numpy(self) -> np.ndarray:
         """A copy of the value."""
-        return self._array.copy()
+        return self.array.copy()
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         if trace.current() is not None:
             return np.asarray(self.value, dtype=dtype)
-        return self._array.astype(dtype or self._array.dtype)
+        return self.array.astype(dtype or self._array.dtype)
 
     def assign(self, value: Any) -> Any:
         """Replaces the value: at once, or at this point of the program that is being traced. Returns the variable."""
         if trace.current() is not None:
             trace.assign(self, value)
             return self
-        array = np.asarray(value)
+        array = to_host(value)
         if array.shape != self.shape:
             raise ValueError(f'variable "{self.name}": expected a value of shape {self.shape}; received {array.shape}')
         if array.dtype.kind not in "fiub":
             raise ValueError(f'variable "{self.name}": expected real numbers; received dtype {array.dtype}')
+        if self.storage.array.size != self.size:
+            self.storage.pull()  # the rest of the buffer keeps its values
         self._array[...] = array
+        self.storage.touched()
         return self
 
     def assign_add(self, value: Any) -> Any:

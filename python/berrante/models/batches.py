@@ -12,6 +12,9 @@ from berrante.data import ArrayData, PyDataset, Rounds, unpack, weigh_classes
 from berrante.graph.tape import flatten, map_structure
 from berrante.graph.tensor import Tensor
 from berrante.graph.variable import Variable
+from berrante.runtime import device_arrays
+from berrante.runtime.device_arrays import for_device, public
+from berrante.runtime.devices import current_device
 
 
 def number(x: Any) -> Any:
@@ -49,8 +52,15 @@ def take(data: ArrayData, rows: np.ndarray) -> ArrayData:
 
 
 def concatenate(parts: list[Any]) -> Any:
-    leaves = iter([np.concatenate(group) for group in zip(*(flatten(p) for p in parts), strict=True)])
+    """The batches' results one after the other, in the nesting of one of them."""
+    leaves = iter([_joined(group) for group in zip(*(flatten(p) for p in parts), strict=True)])
     return map_structure(lambda _: next(leaves), parts[0])
+
+
+def _joined(group: tuple[Any, ...]) -> Any:
+    if all(isinstance(a, np.ndarray) for a in group):
+        return np.concatenate(group)
+    return public(device_arrays.concatenate([for_device(a, current_device()) for a in group]))
 
 
 def validation_of(data: Any) -> Any:

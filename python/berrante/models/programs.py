@@ -19,6 +19,8 @@ from berrante.graph.tape import map_structure
 from berrante.graph.tensor import Tensor
 from berrante.models.batches import number
 from berrante.models.steps import Steps
+from berrante.runtime.device_arrays import public, to_host
+from berrante.runtime.devices import current_device
 
 _MAX_PROGRAMS = 32
 
@@ -79,8 +81,8 @@ class Programs(Steps):
         return Program(function, specs) if program.stale else program  # stale: the optimizer moved its variables
 
     def _mode(self) -> Any:
-        """What a trace depends on beside shapes: which layers train."""
-        return tuple(layer._trainable for layer in self._flatten_layers())  # type: ignore[attr-defined]
+        """What a trace depends on beside shapes: the device, and which layers train."""
+        return (current_device(), *(layer._trainable for layer in self._flatten_layers()))  # type: ignore[attr-defined]
 
     def _optimizers(self) -> dict[str, Any]:
         """The optimizers by the names under which their state is saved."""
@@ -115,7 +117,8 @@ class Programs(Steps):
 
     def _run_eagerly(self, kind: str, batch: ArrayData) -> Any:
         tensors = [
-            ops.convert_to_tensor(a, s.dtype) for a, s in zip(batch.leaves, specs_of(batch.leaves, 0), strict=True)
+            ops.convert_to_tensor(to_host(a), s.dtype)
+            for a, s in zip(batch.leaves, specs_of(batch.leaves, 0), strict=True)
         ]
         x, y, w = batch.restore(tensors)
         if kind == "predict":
@@ -131,7 +134,7 @@ class Programs(Steps):
         program = self._program(kind, batch, batch.size)
         if kind != "predict":
             self._check_data(batch)
-        return program(*batch.leaves)
+        return map_structure(public, program(*batch.leaves))
 
     def _logs(self, kind: str, result: Any) -> dict[str, Any]:
         """Results as Python numbers, by sorted name."""
@@ -161,6 +164,7 @@ class Programs(Steps):
             labels = objectives.targets(y)[i]
             if labels is None or not labels.size:
                 continue
+            labels = to_host(labels)
             if ignored is not None:
                 labels = labels[labels != ignored]
             if labels.size and not (labels.min() >= 0 and labels.max() < classes):
