@@ -80,6 +80,14 @@ PYBIND11_MODULE(_cpu, module) {
       if (find_kernel_table(isa) != nullptr && machine_runs(isa)) names.emplace_back(isa);
     return names;
   });
+  module.def(
+      "fma_loop",
+      [](int64_t rounds, const std::string& isa) {
+        double flops = 0;
+        table_named(isa).fma_loop(rounds, &flops);
+        return flops;
+      },
+      py::arg("rounds"), py::arg("isa") = "", py::call_guard<py::gil_scoped_release>());
   bind_program(module);
   module.def("run_kernel", &run_kernel, py::arg("name"), py::arg("inputs"), py::arg("outputs"), py::arg("attrs"),
              py::arg("isa") = "", py::arg("workers") = 1);

@@ -16,6 +16,7 @@ enum class Op : int32_t {
 struct KernelTable {
   const char* isa;
   int lanes;
+  float (*fma_loop)(int64_t rounds, double* flops);  // see table_cpu.cpp
   const Kernel* kernels[static_cast<int>(Op::count)];
 };
 

@@ -1,8 +1,9 @@
-"""The command `berrante`: convert, demo, info, run, summary."""
+"""The command `berrante`: bench, convert, demo, info, run, summary."""
 
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 
 
@@ -40,7 +41,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     change.add_argument("target", help=".keras, .h5, .weights.h5, .weights, .json, or any name for legacy HDF5")
     change.add_argument("--config", help="the model (a file or JSON config) that a file of weights alone belongs to")
     change.add_argument("--overwrite", action="store_true", help="replace the target if it exists")
-    args = parser.parse_args(arguments)
+    commands.add_parser("bench", help="time berrante beside its peers; berrante bench --help says more")
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if given[:1] == ["bench"]:
+        from berrante_bench.cli import main as run_benchmarks
+
+        return run_benchmarks(given[1:])
+    args = parser.parse_args(given)
     if args.command == "demo" and args.name != "lenet5":
         from berrante.cli.demos import run as run_named
         from berrante.cli.demos.common import Options
