@@ -47,3 +47,17 @@ def set_image_data_format(data_format: str) -> None:
     if data_format not in _FORMATS:
         raise ValueError(f"set_image_data_format: expected {' or '.join(_FORMATS)}; received {data_format!r}")
     _values["image_data_format"] = str(data_format)
+
+
+def dtype_policy() -> Any:
+    """The global dtype policy: that of floatx() unless set."""
+    from berrante import dtype_policies
+
+    return dtype_policies.dtype_policy()
+
+
+def set_dtype_policy(policy: Any) -> None:
+    """Sets the dtype policy of layers made from now on; berrante computes in float32 whatever it says."""
+    from berrante import dtype_policies
+
+    dtype_policies.set_dtype_policy(policy)

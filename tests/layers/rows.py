@@ -25,6 +25,8 @@ class Row:
     flip: bool = False
     integers: int = 0  # inputs are whole numbers below this
     saves: bool = True
+    blind: str = ""  # the end of the path of a weight that the output does not depend on
+    apart: bool = False  # several inputs are arguments of their own
     gradient: bool = True  # whether something of the output depends smoothly on the input
 
 
@@ -32,10 +34,27 @@ def conv(*window: int, channels: int, filters: int) -> dict[str, Shape]:
     return {"kernel": (*window, channels, filters), "bias": (filters,)}
 
 
+def heads(key_heads: int = 2) -> dict[str, Shape]:
+    """Projections to two heads of 3 and back."""
+    shapes: dict[str, Shape] = {}
+    for name in ("query", "key", "value"):
+        n = 2 if name == "query" else key_heads
+        shapes |= {f"{name}/kernel": (4, n, 3), f"{name}/bias": (n, 3)}
+    return {**shapes, "attention_output/kernel": (2, 3, 4), "attention_output/bias": (4,)}
+
+
 ROWS = [
     Row("Dense", {"units": 4}, (2, 3), (2, 4), {"kernel": (3, 4), "bias": (4,)}),
     Row("Dense", {"units": 2, "use_bias": False, "activation": "relu"}, (2, 5, 3), (2, 5, 2), {"kernel": (3, 2)}),
     Row("Embedding", {"input_dim": 6, "output_dim": 3}, (2, 4), (2, 4, 3), {"embeddings": (6, 3)}, integers=6),
+    Row("EinsumDense", {"equation": "abc,cde->abde", "output_shape": (None, 3, 4), "bias_axes": "de"}, (2, 5, 6), (2, 5, 3, 4), {"kernel": (6, 3, 4), "bias": (3, 4)}),
+    Row("EinsumDense", {"equation": "...x,xy->...y", "output_shape": 4, "activation": "tanh"}, (2, 5, 6), (2, 5, 4), {"kernel": (6, 4)}),
+    Row("ReversibleEmbedding", {"input_dim": 6, "output_dim": 3}, (2, 4), (2, 4, 3), {"embeddings": (6, 3)}, integers=6),
+    Row("Attention", {"use_scale": True}, [(2, 3, 4), (2, 5, 4)], (2, 3, 4), {"scale": ()}),
+    Row("Attention", {"score_mode": "concat"}, [(2, 3, 4), (2, 5, 6), (2, 5, 4)], (2, 3, 6), {"concat_score_weight": ()}),
+    Row("AdditiveAttention", {}, [(2, 3, 4), (2, 5, 4)], (2, 3, 4), {"scale": (4,)}),
+    Row("MultiHeadAttention", {"num_heads": 2, "key_dim": 3, "sliding_window": 2}, [(2, 3, 4), (2, 3, 4)], (2, 3, 4), heads(), apart=True, blind="key/bias"),
+    Row("GroupedQueryAttention", {"num_query_heads": 2, "num_key_value_heads": 1, "head_dim": 3}, [(2, 3, 4), (2, 5, 4)], (2, 3, 4), heads(1), apart=True, blind="key/bias"),
     Row("Activation", {"activation": "tanh"}, (2, 3), (2, 3)),
     Row("Lambda", lambda k: {"function": lambda x: x * 2.0}, (2, 3), (2, 3), saves=False),
     Row("Masking", {}, (2, 4, 3), (2, 4, 3)),

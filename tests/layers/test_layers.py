@@ -40,6 +40,11 @@ def make(row: Row) -> Any:
     return getattr(k.layers, row.layer)(**kwargs)
 
 
+def call(row: Row, layer: Any, x: Any, **kwargs: Any) -> Any:
+    """The layer on its input, or on each of its inputs as an argument of its own."""
+    return layer(*x, **kwargs) if row.apart else layer(x, **kwargs)
+
+
 def data(row: Row, seed: int = 0) -> Any:
     rng = np.random.default_rng(seed)
     shapes = row.inputs if isinstance(row.inputs, list) else [row.inputs]
@@ -58,32 +63,36 @@ def placeholders(row: Row) -> Any:
 
 
 def shapes_of(weights: Any) -> dict[str, Any]:
-    return {w.name: w.shape for w in weights}
+    """Weights by name; those of sublayers, whose names may repeat, by path below the layer's own."""
+    names = [w.name for w in weights]
+    keys = names if len(set(names)) == len(names) else ["/".join(w.path.split("/")[-2:]) for w in weights]
+    return {key: w.shape for key, w in zip(keys, weights, strict=True)}
 
 
 @every_row
 def test_shapes_and_weights(row: Row) -> None:
     layer = make(row)
-    y = layer(data(row))
+    y = call(row, layer, data(row))
     assert y.shape == row.output
     assert shapes_of(layer.weights) == row.weights
     assert list(shapes_of(layer.weights)) == list(row.weights), "order of weights"
     assert layer.count_params() == sum(int(np.prod(s)) for s in row.weights.values())
     shape = [tuple(s) for s in row.inputs] if isinstance(row.inputs, list) else row.inputs
-    assert layer.compute_output_shape(shape) == row.output
+    shapes = shape if row.apart else [shape]
+    assert layer.compute_output_shape(*shapes) == row.output
     fresh = make(row)
-    assert fresh.compute_output_shape(shape) == row.output, "before it is built"
+    assert fresh.compute_output_shape(*shapes) == row.output, "before it is built"
     assert np.isfinite(np.asarray(y)).all()
 
 
 @every_row
 def test_on_placeholders(row: Row) -> None:
     inputs = placeholders(row)
-    y = make(row)(inputs)
+    y = call(row, make(row), inputs)
     assert y.shape == (None, *row.output[1:])
     model = k.Model(inputs, y)
     layer = model.layers[-1]
-    want = layer(data(row), training=False) if "training" in layer._arguments() else layer(data(row))
+    want = call(row, layer, data(row), **({"training": False} if "training" in layer._arguments() else {}))
     np.testing.assert_allclose(np.asarray(model.predict(data(row), verbose=0)), np.asarray(want), rtol=1e-5, atol=1e-5)
 
 
@@ -98,7 +107,7 @@ def test_config_makes_the_layer_again(row: Row) -> None:
     again = type(layer).from_config(config)
     assert type(again) is type(layer)
     assert again.get_config() == config
-    np.testing.assert_array_equal(again(data(row)).shape, row.output)
+    np.testing.assert_array_equal(call(row, again, data(row)).shape, row.output)
     node = json.loads(json.dumps(k.saving.serialize_keras_object(layer)))
     assert json.loads(json.dumps(k.saving.serialize_keras_object(k.saving.deserialize_keras_object(node)))) == node
 
@@ -108,7 +117,7 @@ def test_save_and_load(row: Row, tmp_path: Any) -> None:
     if not row.saves:
         pytest.skip("a layer of code is not saved")
     inputs = placeholders(row)
-    model = k.Model(inputs, make(row)(inputs))
+    model = k.Model(inputs, call(row, make(row), inputs))
     for i, w in enumerate(model.weights):
         w.assign(np.abs(np.random.default_rng(i).normal(size=w.shape)) + 0.1)
     model.save(tmp_path / "model.keras")
@@ -122,7 +131,7 @@ def test_save_and_load(row: Row, tmp_path: Any) -> None:
 @every_row
 def test_one_step_of_training(row: Row) -> None:
     inputs = placeholders(row)
-    model = k.Model(inputs, make(row)(inputs))
+    model = k.Model(inputs, call(row, make(row), inputs))
     model.compile(optimizer=k.optimizers.SGD(0.01), loss="mse")
     x = data(row)
     before = [w.numpy() for w in model.trainable_weights]
@@ -131,7 +140,8 @@ def test_one_step_of_training(row: Row) -> None:
     assert np.isfinite(history.history["loss"]).all()
     for w, old in zip(model.trainable_weights, before, strict=True):
         assert np.isfinite(w.numpy()).all()
-        assert not np.array_equal(w.numpy(), old), f"{w.path} did not move"
+        if not (row.blind and w.path.endswith(row.blind)):
+            assert not np.array_equal(w.numpy(), old), f"{w.path} did not move"
     if row.integers or not row.gradient:
         return
     arrays = x if isinstance(x, list) else [x]
@@ -139,7 +149,7 @@ def test_one_step_of_training(row: Row) -> None:
     layer = model.layers[-1]
     with k.GradientTape() as tape:
         values = [t.value for t in tensors]
-        loss = k.ops.sum(k.ops.square(layer(values if isinstance(x, list) else values[0], training=True)))
+        loss = k.ops.sum(k.ops.square(call(row, layer, values if isinstance(x, list) else values[0], training=True)))
     for gradient in tape.gradient(loss, tensors):
         assert gradient is not None
         assert np.isfinite(np.asarray(gradient)).all()

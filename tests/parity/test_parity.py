@@ -8,7 +8,16 @@ import pytest
 
 from parity import harness
 
-COUNTS = {"layers": 12, "ops": 12, "parts": 12, "losses": 21, "metrics": 21, "optimizers": 14, "fit": 6}
+COUNTS = {
+    "layers": 12,
+    "more layers": 10,
+    "ops": 12,
+    "parts": 12,
+    "losses": 21,
+    "metrics": 21,
+    "optimizers": 14,
+    "fit": 6,
+}
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ from berrante import ops
 from berrante.compat.backend.state import backend, clear_session, get_uid
 from berrante.compat.backend.symbolic import is_keras_tensor, is_tensor
 from berrante.config import epsilon, floatx, image_data_format, set_epsilon, set_floatx, set_image_data_format
+from berrante.dtype_policies import dtype_policy, set_dtype_policy
 from berrante.graph.keras_tensor import KerasTensor
 from berrante.graph.tensor import standard_dtype
 from berrante.graph.variable import Variable
@@ -91,16 +92,7 @@ def is_interactive_logging_enabled() -> bool:
     return True
 
 
-def dtype_policy() -> str:
-    """float32."""
-    return "float32"
-
-
-def set_dtype_policy(policy: Any) -> None:
-    """Accepted; berrante computes in float32."""
-
-
-set_global_policy = set_dtype_policy
+global_policy, set_global_policy = dtype_policy, set_dtype_policy
 
 
 def enable_unsafe_deserialization() -> None:

@@ -1,6 +1,7 @@
 """Layers, with the names and defaults of keras.layers, and median pooling."""
 
 from berrante.layers.activation import ELU, LeakyReLU, PReLU, ReLU, Softmax, ThresholdedReLU
+from berrante.layers.attention import AdditiveAttention, Attention
 from berrante.layers.convolution import (
     Conv1D,
     Conv1DTranspose,
@@ -19,6 +20,10 @@ from berrante.layers.convolution import (
     SeparableConvolution2D,
 )
 from berrante.layers.core import Activation, Dense, Embedding, Identity, Lambda, Masking
+from berrante.layers.einsum import EinsumDense
+from berrante.layers.embedding import ReversibleEmbedding
+from berrante.layers.grouped import GroupedQueryAttention, GroupQueryAttention
+from berrante.layers.heads import MultiHeadAttention
 from berrante.layers.images import (
     CenterCrop,
     RandomBrightness,

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from berrante import activations
+from berrante import activations, dtype_policies
 from berrante.graph.variable import Variable
 
 
@@ -26,7 +26,7 @@ class Configurable:
     built: bool
     activity_regularizer: Any
     _trainable: bool
-    _dtype: Any
+    _dtype_policy: dtype_policies.DTypePolicy
     _variables: list[Variable]
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
@@ -69,26 +69,36 @@ class Configurable:
         return {**config, **{k: v for k, v in given.items() if k not in ("name", "dtype", "trainable")}}
 
     def _dtype_config(self) -> Any:
-        return {
-            "module": "keras", "class_name": "DTypePolicy", "config": {"name": self._dtype or "float32"},
-            "registered_name": None,
-        }  # fmt: skip
+        return dtype_policies.serialize(self._dtype_policy)
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Any:
         return cls(**config)
 
     def get_build_config(self) -> dict[str, Any] | None:
-        shape = getattr(self, "_build_shapes", None)
-        return None if shape is None else {"input_shape": shape}
+        """What build was given: one input_shape, or several shapes by argument."""
+        shapes = getattr(self, "_build_shapes", None)
+        if shapes is None:
+            return None
+        return {"shapes_dict": dict(shapes)} if isinstance(shapes, ShapesByName) else {"input_shape": shapes}
 
     def build(self, input_shape: Any) -> None:
         """Makes the weights; subclasses that have any override it."""
         self.built = True
 
     def build_from_config(self, config: dict[str, Any]) -> None:
-        if config.get("input_shape") is not None and not self.built:
+        """Builds the layer for the shapes that get_build_config gave."""
+        if self.built:
+            return
+        if config.get("input_shape") is not None:
             self.build(map_shapes(tuple, config["input_shape"]))
+            self.built = True
+        elif config.get("shapes_dict"):
+            shapes = {k: None if v is None else map_shapes(tuple, v) for k, v in config["shapes_dict"].items()}
+            known = inspect.signature(self.build).parameters
+            if not set(shapes) <= set(known):
+                raise ValueError(f"{type(self).__name__}.build: expected {list(known)}; received {list(shapes)}")
+            self.build(**shapes)
             self.built = True
 
     # --- copies -----------------------------------------------------------------------------------------------------
@@ -106,6 +116,10 @@ class Configurable:
         return copy
 
 
+class ShapesByName(dict[str, Any]):
+    """The shapes that a build of several arguments was given, by argument."""
+
+
 def _remembering(build: Any) -> Any:
     """build, after which a layer counts as built and knows for which shape: also where it is called by hand."""
 
@@ -114,9 +128,12 @@ def _remembering(build: Any) -> Any:
         result = build(self, *args, **kwargs)
         if not hasattr(self, "_optimizers"):  # models see to it themselves
             self.built = True
-            shape = args[0] if args else kwargs.get("input_shape")
-            if getattr(self, "_build_shapes", None) is None and shape is not None:
-                object.__setattr__(self, "_build_shapes", shape)
+            if getattr(self, "_build_shapes", None) is None and (args or kwargs):
+                names = list(inspect.signature(build).parameters)[1:]
+                shapes = ShapesByName({**dict(zip(names, args, strict=False)), **kwargs})
+                first = next(iter(shapes.values()))
+                if first is not None:
+                    object.__setattr__(self, "_build_shapes", shapes if len(names) > 1 else first)
         return result
 
     return wrapped

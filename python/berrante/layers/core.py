@@ -97,7 +97,7 @@ class Dense(WeightedLayer):
 class Embedding(Layer):
     """Rows of a table: integers [...] -> [..., output_dim]. Positions outside the table give NaN."""
 
-    fields = (
+    fields: tuple[str, ...] = (
         "input_dim", "output_dim", "embeddings_initializer", "embeddings_regularizer", "activity_regularizer",
         "embeddings_constraint", "mask_zero",
     )  # fmt: skip

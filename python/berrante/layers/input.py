@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from berrante import dtype_policies
 from berrante.graph.keras_tensor import FunctionalNode, KerasTensor
 from berrante.layers.layer import Layer
 
@@ -24,9 +25,9 @@ class InputLayer(Layer):
                 raise ValueError(f"{self._label()} expected shape or batch_shape; received neither")
             full = (batch_size, *((shape,) if isinstance(shape, int) else tuple(shape)))
         self.batch_shape = tuple(full)
-        self._dtype = getattr(dtype, "name", dtype) or "float32"
+        self._dtype_policy = dtype_policies.get(dtype or "float32")
         self.built = True
-        tensor = input_tensor if input_tensor is not None else KerasTensor(self.batch_shape, self._dtype, self.name)
+        tensor = input_tensor if input_tensor is not None else KerasTensor(self.batch_shape, self.dtype, self.name)
         self._nodes.append(FunctionalNode(self, (), {}, tensor))
 
     def call(self) -> Any:

@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 
 from berrante import constraints as constraints_module
-from berrante import initializers, ops, regularizers
+from berrante import dtype_policies, initializers, ops, regularizers
 from berrante.graph.keras_tensor import FunctionalNode, KerasTensor, infer_outputs
 from berrante.graph.op import as_tensor
 from berrante.graph.tape import flatten, map_structure
 from berrante.graph.tensor import Tensor, standard_dtype
 from berrante.graph.variable import Variable, are_filled_later
-from berrante.layers.configuration import Configurable, map_shapes
+from berrante.layers.configuration import Configurable, is_users, map_shapes
 from berrante.layers.masking import carry_mask, has_mask, masks_of
 from berrante.layers.naming import reset_names, snake_case, unique_name
 from berrante.layers.spec import InputSpec, check_input
@@ -47,13 +47,15 @@ class Layer(Configurable):
     Args:
         activity_regularizer: a penalty on the output.
         trainable: whether optimizers may change the weights.
-        dtype: float32 (others are accepted and computed in float32).
+        dtype: a dtype or dtype policy; all are accepted and computed in float32.
         name: unique in a model; by default from the class.
         input_shape, batch_input_shape, input_dim: the first layer's input, without (with) the batch.
     """
 
     # Whether a mask of the input goes on to the output (through compute_mask).
     supports_masking = False
+    # Whether layers of the class need no building: berrante's own without a build. A user's build turns that off.
+    _stateless = False
     # What _setup makes.
     _layers: list[Layer]
     _variables: list[Variable]
@@ -61,7 +63,7 @@ class Layer(Configurable):
     _metrics: list[Any]
     _losses: list[Any]
     _nodes: list[FunctionalNode]
-    _call_arguments: set[str] | None
+    _call_arguments: list[str] | None
     input_spec: Any
 
     def __init__(
@@ -84,9 +86,10 @@ class Layer(Configurable):
             raise TypeError(f"{type(self).__name__}: expected name to be a str; received {name!r}")
         self.name = name or unique_name(snake_case(type(self).__name__))
         self._trainable = bool(trainable)
-        self._dtype = getattr(dtype, "name", dtype) if not isinstance(dtype, dict) else dtype["config"]["name"]
+        self._dtype_policy = dtype_policies.get(dtype)
         self.autocast = autocast
         self.activity_regularizer = regularizers.get(activity_regularizer)
+        self.built = self.built or (self._stateless and type(self).build is Configurable.build)
 
     def _setup(self) -> None:
         """State that attribute assignment needs; also runs for subclasses that assign before super().__init__()."""
@@ -98,6 +101,11 @@ class Layer(Configurable):
             object.__setattr__(self, name, None)
         for name in ("built", "_building"):
             object.__setattr__(self, name, False)
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if not is_users(cls):
+            cls._stateless = cls.build is Configurable.build and not hasattr(cls, "_optimizers")
 
     # --- tracking ---------------------------------------------------------------------------------------------------
 
@@ -255,9 +263,10 @@ class Layer(Configurable):
     def call(self, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError(f"{type(self).__name__} must define call()")
 
-    def _arguments(self) -> set[str]:
+    def _arguments(self) -> list[str]:
+        """The names of call's arguments, in order."""
         if self._call_arguments is None:
-            self._call_arguments = set(inspect.signature(self.call).parameters)
+            self._call_arguments = list(inspect.signature(self.call).parameters)
         return self._call_arguments
 
     def _training_default(self) -> Any:
@@ -330,6 +339,10 @@ class Layer(Configurable):
         """Hands the input's mask to a call that takes one; gives the first input's mask."""
         if kwargs.get("mask") is not None:
             return kwargs["mask"]
+        for name, value in (*zip(self._arguments(), args, strict=False), *list(kwargs.items())):
+            own = f"{name}_mask"  # query_mask beside query
+            if own in self._arguments() and kwargs.get(own) is None and has_mask(value):
+                kwargs[own] = masks_of(value)
         if len(args) != 1 or not has_mask(args[0]):
             return None
         mask = masks_of(args[0])
@@ -359,14 +372,30 @@ class Layer(Configurable):
     def _build_for(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self._building = True
         try:
-            shapes = [map_structure(lambda x: tuple(getattr(x, "shape", ())), a) for a in args]
-            self.build(shapes[0] if shapes else None)
-            self._build_shapes = shapes[0] if shapes else None
+            shapes = self._shapes_by_name(args, kwargs)
+            names = list(inspect.signature(self.build).parameters)
+            if len(names) > 1 and any(f"{n}_shape" in names for n in self._arguments()):
+                self.build(**{name: shape for name, shape in shapes.items() if name in names})
+            else:
+                first = next(iter(shapes.values()), None)
+                self.build(first)
+                self._build_shapes = first
         except (ValueError, TypeError) as error:
             raise self._named(error) from error
         finally:
             self._building = False
         self.built = True
+
+    def _shapes_by_name(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        """The shapes of a call's tensors, as `<argument>_shape`."""
+        named = {**dict(zip(self._arguments(), args, strict=False)), **kwargs}
+        if not set(named) >= set(kwargs) or len(named) < len(args) + len(kwargs):  # *args
+            named = {str(i): a for i, a in enumerate(args)}
+        return {
+            f"{name}_shape": map_structure(lambda x: tuple(getattr(x, "shape", ())), a)
+            for i, (name, a) in enumerate(named.items())
+            if i == 0 or any(isinstance(x, (Tensor, KerasTensor)) for x in flatten(a))
+        }
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """The output's shape for an input's; None for unknown extents."""
@@ -423,10 +452,32 @@ class Layer(Configurable):
         return self._node_tensors("output")
 
     @property
-    def dtype(self) -> str:
-        return self._dtype or "float32"
+    def dtype_policy(self) -> dtype_policies.DTypePolicy:
+        """What the layer calls its dtypes; it computes in float32 whatever they are."""
+        policy = self._dtype_policy
+        return policy[self.path] if isinstance(policy, dtype_policies.DTypePolicyMap) else policy
 
-    compute_dtype = variable_dtype = input_dtype = dtype
+    @dtype_policy.setter
+    def dtype_policy(self, value: Any) -> None:
+        policy = dtype_policies.get(value)
+        if isinstance(self._dtype_policy, dtype_policies.DTypePolicyMap):
+            if self.path in self._dtype_policy:
+                del self._dtype_policy[self.path]
+            self._dtype_policy[self.path] = policy
+        else:
+            self._dtype_policy = policy
+
+    @property
+    def dtype(self) -> str:
+        return self.dtype_policy.variable_dtype
+
+    variable_dtype = dtype
+
+    @property
+    def compute_dtype(self) -> str:
+        return self.dtype_policy.compute_dtype
+
+    input_dtype = compute_dtype
 
     @property
     def metrics_variables(self) -> list[Variable]:

@@ -91,7 +91,7 @@ def _named(layer: Any) -> Any:
 
 def _layer(name: str, config: Config) -> Config:
     """Arguments of layers, initializers, regularizers, constraints, losses and metrics."""
-    is_embedding = name == "Embedding"
+    is_embedding = name in ("Embedding", "ReversibleEmbedding")
     if not is_embedding and ("output_dim" in config or "nb_feature" in config):
         config["units"] = config.pop("output_dim", None)
     if not is_embedding and "batch_input_shape" in config:

@@ -50,9 +50,11 @@ def _class_name(function: Callable[..., Any]) -> str:
 @functools.cache
 def operations() -> dict[str, Callable[..., Any]]:
     """Class name -> function, for all of berrante.ops and indexing."""
+    from berrante.ops import convert_to_tensor
     from berrante.ops.operators import getitem
 
-    return {_class_name(f): f for f in [*_functions(), getitem]}
+    functions: list[Callable[..., Any]] = [*_functions(), getitem, convert_to_tensor]
+    return {_class_name(f): f for f in functions}
 
 
 def _module(function: Callable[..., Any]) -> str:

@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from berrante.dtype_policies import DTypePolicyMap
+
 _CUSTOM: dict[str, Any] = {}
 _NAMES: dict[Any, str] = {}
 _MAX_DEPTH = 64
@@ -133,7 +135,7 @@ def _builtins() -> dict[str, dict[str, Any]]:
         from berrante.optimizers import schedules
 
         def table(*groups: Any) -> dict[str, Any]:
-            return {cls.__name__: cls for group in groups for cls in group}
+            return {getattr(cls, "exported_name", cls.__name__): cls for group in groups for cls in group}
 
         _builtin_cache.update(
             layers=table(layers.ALL), initializers=table(initializers.ALL), regularizers=table(regularizers.ALL),
@@ -324,6 +326,7 @@ _DATA = {
     "__ellipsis__": lambda inner: Ellipsis,
     "__slice__": lambda inner: slice(*(_deserialize(inner.get(k)) for k in ("start", "stop", "step"))),
     "DTypePolicy": lambda inner: inner["name"], "Policy": lambda inner: inner["name"],
+    "DTypePolicyMap": lambda inner: DTypePolicyMap(inner.get("default_policy"), inner.get("policy_map")),
 }  # fmt: skip
 
 
