@@ -36,10 +36,10 @@ Tiles tiles_of(const View& x, const View& y, int64_t top, int64_t left) {
           ceil_div(y.shape[2], kTile)};
 }
 
-struct Place {
+struct Corner {
   int64_t n, i, j;  // sample, and the tile's first output
 };
-Place place_of(const Tiles& t, int64_t tile) {
+Corner corner_of(const Tiles& t, int64_t tile) {
   return {tile / (t.down * t.across), tile / t.across % t.down * kTile, tile % t.across * kTile};
 }
 
@@ -54,19 +54,21 @@ void pixels_of(const float* image, int64_t h, int64_t w, int64_t channels, int64
     }
 }
 
-// `channels` channels from `first` on of `count` tiles' pixels into frequencies [36][count][channels], `step` floats
-// apart.
-template <class T>
+// `channels` channels from `first` on of `count` tiles' pixels into their frequencies, `step` floats apart; in each,
+// channel c of a tile goes to `place(tile, c)`.
+template <class T, class Place>
 void to_frequencies(const Tiles& t, const float* images, int64_t tile0, int64_t count, int64_t first, int64_t channels,
-                    int64_t top, int64_t left, const float* zeros, float* out, int64_t step) {
-  for (int64_t tile = 0; tile < count; ++tile, out += channels) {
-    const Place p = place_of(t, tile0 + tile);
+                    int64_t top, int64_t left, const float* zeros, float* out, int64_t step, Place place) {
+  for (int64_t tile = 0; tile < count; ++tile) {
+    const Corner p = corner_of(t, tile0 + tile);
     const float* pixel[T::from][T::from];
     pixels_of<T::from>(images + p.n * t.h * t.w * t.channels + first, t.h, t.w, t.channels, p.i - top, p.j - left,
                        zeros, pixel);
-    for (int64_t c = 0; c < channels; c += kLanes)
+    for (int64_t c = 0; c < channels; c += kLanes) {
+      float* target = out + place(tile, c);
       transform_square<T>([&](int i, int j) { return load(pixel[i][j] + c); },
-                          [&](int i, int j, vf v) { store(out + (i * kPatch + j) * step + c, v); });
+                          [&](int i, int j, vf v) { store(target + (i * kPatch + j) * step, v); });
+    }
   }
 }
 
@@ -147,7 +149,7 @@ void to_outputs(const Forward& f, const float* products, int64_t tile0, int64_t 
                 const float* bias, Activation activation, float* y) {
   const Tiles& t = f.tiles;
   for (int64_t tile = 0; tile < count; ++tile, products += filters) {
-    const Place p = place_of(t, tile0 + tile);
+    const Corner p = corner_of(t, tile0 + tile);
     const int64_t rows = smaller(kTile, t.rows - p.i), columns = smaller(kTile, t.columns - p.j);
     float* first = y + ((p.n * t.rows + p.i) * t.columns + p.j) * f.k + k0;
     for (int64_t k = 0; k < filters; k += kLanes) {
@@ -178,7 +180,8 @@ void run_conv2d_winograd(const Call& call, const Range& range) {
   const Segment depth{0, 0, f.c};
   for (int64_t task = range.begin; task < range.end; ++task) {
     const int64_t tile0 = task * f.block, count = smaller(f.block, f.tiles.count() - tile0);
-    to_frequencies<InputTransform>(f.tiles, x, tile0, count, 0, f.c, t.pad_top, t.pad_left, zeros, inputs, f.in_step);
+    to_frequencies<InputTransform>(f.tiles, x, tile0, count, 0, f.c, t.pad_top, t.pad_left, zeros, inputs, f.in_step,
+                                   [&](int64_t tile, int64_t c) { return tile * f.c + c; });
     for (int64_t k0 = 0; k0 < f.k; k0 += kFilterBlock) {
       const int64_t some = smaller(kFilterBlock, f.k - k0);
       for (int64_t frequency = 0; frequency < kFrequencies; ++frequency) {
@@ -262,18 +265,24 @@ void sum_products(const conv2d_winograd_weight_grad_attrs& t, const Gradient& g,
   const int64_t all = g.inputs.count(), begin = all * share / g.shares, end = all * (share + 1) / g.shares;
   for (int64_t tile = begin; tile < end; tile += g.block) {
     const int64_t count = smaller(g.block, end - tile);
+    // Both in panels, so that the tiles of a panel are neighbours in memory.
+    const auto channel = [&](int64_t c) { return c / kLanes * count * kLanes + c % kLanes; };
+    const auto panel = [&](int64_t k) { return k / kColumns * kColumns * count; };
     to_frequencies<InputTransform>(g.inputs, x, tile, count, c0, channels, t.pad_top, t.pad_left, zeros, inputs,
-                                   g.in_step);
-    to_frequencies<GradientTransform>(g.gradients, dy, tile, count, k0, filters, 0, 0, zeros, gradients,
-                                      g.gradient_step);
+                                   g.in_step, [&](int64_t i, int64_t c) { return channel(c) + i * kLanes; });
+    to_frequencies<GradientTransform>(
+        g.gradients, dy, tile, count, k0, filters, 0, 0, zeros, gradients, g.gradient_step, [&](int64_t i, int64_t k) {
+          return panel(k) + i * panel_width(k / kColumns * kColumns, filters) + k % kColumns;
+        });
     const Segment depth{0, 0, count};
     for (int64_t frequency = 0; frequency < kFrequencies; ++frequency) {
       const float* row[kRowPointers];
-      for (int64_t i = 0; i < channels; ++i) row[i] = inputs + frequency * g.in_step + i;
+      for (int64_t i = 0; i < channels; ++i) row[i] = inputs + frequency * g.in_step + channel(i);
       const float* b = gradients + frequency * g.gradient_step;
       multiply_block(
-          row, channels, channels, &depth, 1, filters, [&](int64_t n0) { return Panel{b + n0, filters}; }, nullptr, 0,
-          tile > begin, sums + share * g.size + (frequency * g.c + c0) * g.k + k0, g.k);
+          row, channels, kLanes, &depth, 1, filters,
+          [&](int64_t n0) { return Panel{b + panel(n0), panel_width(n0, filters)}; }, nullptr, 0, tile > begin,
+          sums + share * g.size + (frequency * g.c + c0) * g.k + k0, g.k);
     }
   }
 }
