@@ -1,9 +1,9 @@
 // reduce: [A, R, B] -> [A, B], sum, mean, max, min or product, float32 and int32.
 //
-// Rows (B == 1) are folded vector by vector; otherwise B's columns are folded row by row. A long R is cut into a fixed
-// number of shares whose results are combined in order by the second stage, so the result does not depend on threads.
-// Sums run in blocks of kBlock rows whose totals are added, so that the error grows with the number of blocks, not of
-// elements.
+// Rows (B == 1) are folded vector by vector, short ones many at a time; otherwise B's columns are folded row by row. A
+// long R is cut into a fixed number of shares whose results are combined in order by the second stage, so the result
+// does not depend on threads. Sums run in blocks of kBlock rows whose totals are added, so that the error grows with
+// the number of blocks, not of elements.
 #include "../cpu/gemm.h"
 
 namespace berrante {
@@ -12,6 +12,7 @@ namespace {
 
 constexpr int64_t kBlock = 256;
 constexpr int64_t kShareSize = 32768;  // elements of one share
+constexpr int64_t kShortRow = 16;      // elements, at most
 
 struct Shape {
   int64_t a, r, b, shares;
@@ -131,6 +132,25 @@ T fold_row(const T* x, int64_t n, T start) {
   return whole;
 }
 
+// Rows a0 .. a1 of [A, R], R short: kRowsAtOnce rows side by side.
+template <class F, class T>
+void fold_short_rows(const T* x, int64_t a0, int64_t a1, int64_t r, T start, T* total) {
+  constexpr int64_t kRowsAtOnce = 16;
+  for (int64_t a = a0; a < a1; a += kRowsAtOnce) {
+    const int64_t rows = smaller(kRowsAtOnce, a1 - a);
+    const T* from = x + a * r;
+    T row[kRowsAtOnce];
+    for (int64_t l = 0; l < kRowsAtOnce; ++l) row[l] = start;
+    if (rows == kRowsAtOnce)
+      for (int64_t j = 0; j < r; ++j)
+        for (int64_t l = 0; l < kRowsAtOnce; ++l) row[l] = F::fold(row[l], from[l * r + j]);
+    else
+      for (int64_t j = 0; j < r; ++j)
+        for (int64_t l = 0; l < rows; ++l) row[l] = F::fold(row[l], from[l * r + j]);
+    for (int64_t l = 0; l < rows; ++l) total[a + l] = row[l];
+  }
+}
+
 template <class F, class T>
 void run_kind(const Call& call, const Range& range, Reduction kind) {
   const Shape s = shape_of(call);
@@ -140,6 +160,11 @@ void run_kind(const Call& call, const Range& range, Reduction kind) {
   const auto finish = [&](T total) {
     return kind == Reduction::mean ? static_cast<T>(total / static_cast<T>(s.r)) : total;
   };
+  if (range.stage == 0 && s.b == 1 && s.r <= kShortRow) {
+    fold_short_rows<F, T>(x, range.begin, range.end, s.r, start, y);
+    for (int64_t a = range.begin; a < range.end; ++a) y[a] = finish(y[a]);
+    return;
+  }
   if (range.stage == 0) {
     for (int64_t task = range.begin; task < range.end; ++task) {
       const int64_t a = task / s.shares, share = task % s.shares;
