@@ -20,7 +20,7 @@ class BoundProgram {
       spans.push_back(
           {static_cast<std::byte*>(const_cast<void*>(storage.data())), static_cast<size_t>(storage.nbytes())});
     }
-    program_ = std::make_unique<Program>(kernel_table(), instruction_specs(instructions), arena_size, std::move(spans),
+    program_ = std::make_unique<Program>(kernel_table(), step_specs(instructions), arena_size, std::move(spans),
                                          tensors_at(inputs), tensors_at(outputs));
   }
 

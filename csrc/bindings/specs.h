@@ -6,10 +6,15 @@
 
 namespace berrante {
 
+// (space, offset, dtype, shape), and in a loop the bytes to the next slab's.
 inline TensorAt tensor_at(const py::handle& item) {
-  const auto [space, offset, dtype, shape] = item.cast<std::tuple<int64_t, int64_t, int32_t, std::vector<int64_t>>>();
+  const auto tuple = item.cast<py::tuple>();
+  const auto dtype = tuple[2].cast<int32_t>();
   if (dtype < 0 || dtype > 3) throw py::value_error("unknown dtype");
-  return {{space, offset}, make_view(nullptr, static_cast<DType>(dtype), shape)};
+  const auto shape = tuple[3].cast<std::vector<int64_t>>();
+  return {{tuple[0].cast<int64_t>(), tuple[1].cast<int64_t>()},
+          make_view(nullptr, static_cast<DType>(dtype), shape),
+          tuple.size() > 4 ? tuple[4].cast<int64_t>() : 0};
 }
 
 inline std::vector<TensorAt> tensors_at(const py::handle& list) {
@@ -34,12 +39,30 @@ inline SourceType source_type(const py::array& array) {
   throw py::type_error("expected native real numbers; received dtype " + std::string(py::str(array.dtype())));
 }
 
-inline std::vector<InstructionSpec> instruction_specs(const py::list& instructions) {
+// (kernel, inputs, outputs, attributes)
+inline InstructionSpec instruction_spec(const py::handle& item) {
+  const auto tuple = item.cast<py::tuple>();
+  return {op_by_name(tuple[0].cast<std::string>()), tensors_at(tuple[1]), tensors_at(tuple[2]),
+          attr_values(tuple[3].cast<py::dict>())};
+}
+
+inline std::vector<InstructionSpec> instruction_specs(const py::handle& instructions) {
   std::vector<InstructionSpec> specs;
-  for (const py::handle item : instructions) {
+  for (const py::handle item : instructions) specs.push_back(instruction_spec(item));
+  return specs;
+}
+
+// Each an instruction, or (slabs, bytes of the region, [instructions]).
+inline std::vector<StepSpec> step_specs(const py::list& steps) {
+  std::vector<StepSpec> specs;
+  for (const py::handle item : steps) {
     const auto tuple = item.cast<py::tuple>();
-    specs.push_back({op_by_name(tuple[0].cast<std::string>()), tensors_at(tuple[1]), tensors_at(tuple[2]),
-                     attr_values(tuple[3].cast<py::dict>())});
+    if (!py::isinstance<py::int_>(tuple[0])) {
+      specs.push_back({{instruction_spec(item)}});
+      continue;
+    }
+    specs.push_back({instruction_specs(tuple[2]), tuple[0].cast<int64_t>(), tuple[1].cast<size_t>()});
+    if (specs.back().slabs < 1) throw py::value_error("a loop needs slabs");
   }
   return specs;
 }

@@ -135,15 +135,16 @@ Instruction::Instruction(const Kernel& kernel, Op op, std::vector<View> in, std:
       plan_{nullptr, 1, {1, 1, 1}, 0, 0, 0} {
   for (const auto* views : {&in_, &out_})
     for (const View& view : *views) byte_size(view);
-  kernel_->plan(call(nullptr), plan_);
+  kernel_->plan(call(in_.data(), out_.data(), nullptr), plan_);
   if (plan_.error != nullptr) throw std::invalid_argument(refusal(name(), plan_.error, in_, out_));
 }
 
-Call Instruction::call(std::byte* workspace) const {
-  return {in_.data(),     out_.data(), static_cast<int32_t>(in_.size()), static_cast<int32_t>(out_.size()),
-          attrs_->data(), workspace};
+Call Instruction::call(const View* in, const View* out, std::byte* workspace) const {
+  return {in, out, static_cast<int32_t>(in_.size()), static_cast<int32_t>(out_.size()), attrs_->data(), workspace};
 }
 
-void Instruction::run(const Range& range, std::byte* workspace) const { kernel_->run(call(workspace), range); }
+void Instruction::run_on(const View* in, const View* out, const Range& range, std::byte* workspace) const {
+  kernel_->run(call(in, out, workspace), range);
+}
 
 }  // namespace berrante

@@ -47,6 +47,8 @@ size_t byte_size(const View& view);  // throws std::invalid_argument for a negat
 std::string refusal(std::string_view name, const char* error, const std::vector<View>& in,
                     const std::vector<View>& out);
 
+constexpr size_t kMaxOperands = 64;  // inputs, and outputs, of an instruction in a loop
+
 class Instruction {
  public:
   // Plans the call; the data pointers of the views may still be null. Throws std::invalid_argument with the kernel's
@@ -55,12 +57,14 @@ class Instruction {
 
   std::string_view name() const { return kernel_->name; }
   const Plan& plan() const { return plan_; }
-  std::vector<View>& in() { return in_; }
-  std::vector<View>& out() { return out_; }
-  void run(const Range& range, std::byte* workspace) const;
+  const std::vector<View>& in() const { return in_; }
+  const std::vector<View>& out() const { return out_; }
+  void run(const Range& range, std::byte* workspace) const { run_on(in_.data(), out_.data(), range, workspace); }
+  // The same on other memory of the same shapes.
+  void run_on(const View* in, const View* out, const Range& range, std::byte* workspace) const;
 
  private:
-  Call call(std::byte* workspace) const;
+  Call call(const View* in, const View* out, std::byte* workspace) const;
 
   const Kernel* kernel_;
   std::unique_ptr<AttrBlock> attrs_;

@@ -17,24 +17,32 @@ double now() { return std::chrono::duration<double>(std::chrono::steady_clock::n
 
 }  // namespace
 
-Program::Program(const KernelTable& table, std::vector<InstructionSpec> instructions, size_t arena_size,
+Program::Program(const KernelTable& table, const std::vector<StepSpec>& steps, size_t arena_size,
                  std::vector<StorageSpan> storages, std::vector<TensorAt> inputs, std::vector<TensorAt> outputs)
     : arena_size_(arena_size), arena_(allocate_aligned(arena_size)) {
   size_t workspace = 0;
-  for (InstructionSpec& spec : instructions) {
+  for (const StepSpec& spec : steps) {
+    if (spec.slabs > 0) {
+      steps_.push_back({nullptr, make_loop(table, spec, storages)});
+      scratch_size_ = std::max(scratch_size_, steps_.back().loop->scratch_size());
+      region_size_ = std::max(region_size_, steps_.back().loop->region_size());
+      continue;
+    }
+    const InstructionSpec& only = spec.body.at(0);
     std::vector<View> in, out;
-    for (const TensorAt& tensor : spec.in) in.push_back(resolve(tensor, storages));
-    for (const TensorAt& tensor : spec.out) out.push_back(resolve(tensor, storages));
-    const Kernel& kernel = *table.kernels[static_cast<size_t>(spec.op)];
-    instructions_.emplace_back(kernel, spec.op, std::move(in), std::move(out), spec.attrs);
-    const Plan& plan = instructions_.back().plan();
+    for (const TensorAt& tensor : only.in) in.push_back(resolve(tensor, storages));
+    for (const TensorAt& tensor : only.out) out.push_back(resolve(tensor, storages));
+    const Kernel& kernel = *table.kernels[static_cast<size_t>(only.op)];
+    steps_.push_back(
+        {std::make_unique<Instruction>(kernel, only.op, std::move(in), std::move(out), only.attrs), nullptr});
+    const Plan& plan = steps_.back().instruction->plan();
     workspace = std::max(workspace, plan.workspace);
     scratch_size_ = std::max(scratch_size_, round_up(plan.scratch, 64));
   }
   workspace_ = allocate_aligned(workspace);
   for (const TensorAt& tensor : inputs) inputs_.push_back(resolve(tensor, storages));
   for (const TensorAt& tensor : outputs) outputs_.push_back(resolve(tensor, storages));
-  reserve_scratch(1);
+  reserve(1);
   schedule();
 }
 
@@ -50,15 +58,65 @@ View Program::resolve(const TensorAt& tensor, const std::vector<StorageSpan>& st
   return view;
 }
 
+// The slabs of a tensor must all lie inside its space: the first and the last are resolved.
+Sliding Program::resolve_sliding(const TensorAt& tensor, int64_t slabs, size_t region_size,
+                                 const std::vector<StorageSpan>& storages) const {
+  const size_t size = byte_size(tensor.view);
+  if (tensor.location.space == kRegionSpace) {
+    const auto offset = static_cast<size_t>(tensor.location.offset);
+    if (tensor.location.offset < 0 || offset > region_size || size > region_size - offset)
+      throw std::invalid_argument("a tensor leaves its loop's region");
+    return {nullptr, offset, 0};
+  }
+  int64_t distance = 0, last = 0;
+  if (tensor.stride < 0 || __builtin_mul_overflow(tensor.stride, slabs - 1, &distance) ||
+      __builtin_add_overflow(tensor.location.offset, distance, &last))
+    throw std::invalid_argument("a tensor's stride is negative or too large");
+  TensorAt end = tensor;
+  end.location.offset = last;
+  resolve(end, storages);
+  return {static_cast<std::byte*>(resolve(tensor, storages).data), 0, tensor.stride};
+}
+
+std::unique_ptr<Loop> Program::make_loop(const KernelTable& table, const StepSpec& spec,
+                                         const std::vector<StorageSpan>& storages) const {
+  std::vector<BodyInstruction> body;
+  for (const InstructionSpec& item : spec.body) {
+    if (std::max(item.in.size(), item.out.size()) > kMaxOperands)
+      throw std::invalid_argument("an instruction of a loop has too many operands");
+    std::vector<View> in, out;
+    std::vector<Sliding> in_at, out_at;
+    for (const TensorAt& tensor : item.in) {
+      in.push_back(tensor.view);
+      in_at.push_back(resolve_sliding(tensor, spec.slabs, spec.region_size, storages));
+    }
+    for (const TensorAt& tensor : item.out) {
+      out.push_back(tensor.view);
+      out_at.push_back(resolve_sliding(tensor, spec.slabs, spec.region_size, storages));
+    }
+    const Kernel& kernel = *table.kernels[static_cast<size_t>(item.op)];
+    body.push_back(
+        {Instruction(kernel, item.op, std::move(in), std::move(out), item.attrs), std::move(in_at), std::move(out_at)});
+  }
+  return std::make_unique<Loop>(spec.slabs, spec.region_size, std::move(body));
+}
+
 void Program::schedule() {
   double parallel_cost = 0;
-  for (size_t i = 0; i < instructions_.size(); ++i) {
-    const Plan& plan = instructions_[i].plan();
-    bool any = false;
-    for (int stage = 0; stage < plan.stages; ++stage) any = any || plan.tasks[stage] > 1;
-    if (any && plan.cost >= kParallelStage) {
-      parallel_cost += plan.cost;
-      for (int stage = 0; stage < plan.stages; ++stage) phases_.push_back({i, i + 1, stage, true});
+  for (size_t i = 0; i < steps_.size(); ++i) {
+    const Loop* loop = steps_[i].loop.get();
+    int stages = 1;
+    double cost = loop != nullptr ? loop->cost() : 0;
+    if (loop == nullptr) {
+      const Plan& plan = steps_[i].instruction->plan();
+      bool any = false;
+      for (int stage = 0; stage < plan.stages; ++stage) any = any || plan.tasks[stage] > 1;
+      stages = plan.stages;
+      cost = any ? plan.cost : 0;
+    }
+    if (cost >= kParallelStage) {
+      parallel_cost += cost;
+      for (int stage = 0; stage < stages; ++stage) phases_.push_back({i, i + 1, stage, true});
     } else if (!phases_.empty() && !phases_.back().parallel) {
       phases_.back().end = i + 1;
     } else {
@@ -68,31 +126,35 @@ void Program::schedule() {
   parallel_ = parallel_cost >= kParallelProgram;
 }
 
-void Program::reserve_scratch(int workers) {
-  if (workers <= scratch_workers_) return;
+void Program::reserve(int workers) {
+  if (workers <= reserved_workers_) return;
   scratch_ = allocate_aligned(scratch_size_ * static_cast<size_t>(workers));
-  scratch_workers_ = workers;
+  regions_ = allocate_aligned(region_size_ * static_cast<size_t>(workers));
+  reserved_workers_ = workers;
+}
+
+void Program::run_step(const Step& step) {
+  if (step.loop != nullptr) return step.loop->work_alone(regions_.get(), scratch_of(0));
+  const Plan& plan = step.instruction->plan();
+  for (int stage = 0; stage < plan.stages; ++stage)
+    if (plan.tasks[stage] > 0) step.instruction->run({stage, 0, plan.tasks[stage], scratch_of(0)}, workspace_.get());
 }
 
 void Program::run_serially() {
-  for (const Instruction& instruction : instructions_)
-    for (int stage = 0; stage < instruction.plan().stages; ++stage)
-      if (instruction.plan().tasks[stage] > 0)
-        instruction.run({stage, 0, instruction.plan().tasks[stage], scratch_of(0)}, workspace_.get());
+  for (const Step& step : steps_) run_step(step);
 }
 
 void Program::run_phases(int worker, int workers, Barrier& barrier) {
   for (const Phase& phase : phases_) {
-    if (phase.parallel) {
-      const Instruction& instruction = instructions_[phase.begin];
-      const int64_t tasks = instruction.plan().tasks[phase.stage];
+    const Step& step = steps_[phase.begin];
+    if (phase.parallel && step.loop != nullptr) {
+      step.loop->work(worker, workers, barrier, regions_.get(), scratch_of(worker));
+    } else if (phase.parallel) {
+      const int64_t tasks = step.instruction->plan().tasks[phase.stage];
       const int64_t begin = tasks * worker / workers, end = tasks * (worker + 1) / workers;
-      if (begin < end) instruction.run({phase.stage, begin, end, scratch_of(worker)}, workspace_.get());
+      if (begin < end) step.instruction->run({phase.stage, begin, end, scratch_of(worker)}, workspace_.get());
     } else if (worker == 0) {
-      for (size_t i = phase.begin; i < phase.end; ++i)
-        for (int stage = 0; stage < instructions_[i].plan().stages; ++stage)
-          if (instructions_[i].plan().tasks[stage] > 0)
-            instructions_[i].run({stage, 0, instructions_[i].plan().tasks[stage], scratch_of(0)}, workspace_.get());
+      for (size_t i = phase.begin; i < phase.end; ++i) run_step(steps_[i]);
     }
     barrier.wait();
   }
@@ -161,8 +223,8 @@ int64_t Program::run_batches(const std::vector<Source>& sources, const int64_t* 
   const std::lock_guard lock(mutex_);
   Region region(*this, sources, order, batch_size, first, count, budget < 0 ? -1.0 : now() + budget);
   if (parallel_ && count > 0) {
-    reserve_scratch(ThreadPool::global().size());
-    if (ThreadPool::global().try_run(region, scratch_workers_)) return region.done;
+    reserve(ThreadPool::global().size());
+    if (ThreadPool::global().try_run(region, reserved_workers_)) return region.done;
   }
   region.work_alone();
   return region.done;
@@ -175,8 +237,8 @@ void Program::run(const std::vector<Source>& sources, const std::vector<void*>& 
   Region region(*this, nothing, nullptr, 0, 0, 1, -1.0);
   bool done = false;
   if (parallel_) {
-    reserve_scratch(ThreadPool::global().size());
-    done = ThreadPool::global().try_run(region, scratch_workers_);
+    reserve(ThreadPool::global().size());
+    done = ThreadPool::global().try_run(region, reserved_workers_);
   }
   if (!done) run_serially();
   for (size_t i = 0; i < outputs.size(); ++i) std::memcpy(outputs[i], outputs_[i].data, byte_size(outputs_[i]));
@@ -185,14 +247,13 @@ void Program::run(const std::vector<Source>& sources, const std::vector<void*>& 
 std::vector<std::pair<std::string, double>> Program::profile(int repeats) {
   const std::lock_guard lock(mutex_);
   std::vector<std::pair<std::string, double>> times;
-  for (const Instruction& instruction : instructions_)
-    times.emplace_back(instruction.name(), std::numeric_limits<double>::infinity());
+  for (const Step& step : steps_)
+    times.emplace_back(step.loop != nullptr ? "loop" : step.instruction->name(),
+                       std::numeric_limits<double>::infinity());
   for (int repeat = 0; repeat < repeats; ++repeat)
-    for (size_t i = 0; i < instructions_.size(); ++i) {
+    for (size_t i = 0; i < steps_.size(); ++i) {
       const double start = now();
-      for (int stage = 0; stage < instructions_[i].plan().stages; ++stage)
-        if (instructions_[i].plan().tasks[stage] > 0)
-          instructions_[i].run({stage, 0, instructions_[i].plan().tasks[stage], scratch_of(0)}, workspace_.get());
+      run_step(steps_[i]);
       times[i].second = std::min(times[i].second, now() - start);
     }
   return times;

@@ -12,15 +12,25 @@ struct Location {
   int64_t offset;  // bytes
 };
 
+constexpr int64_t kRegionSpace = -1;  // a loop's region, for tensors of its body alone
+
 struct TensorAt {
   Location location;
-  View view;  // data is set by the program
+  View view;           // data is set by the program
+  int64_t stride = 0;  // bytes to the next slab's, in a loop
 };
 
 struct InstructionSpec {
   Op op;
   std::vector<TensorAt> in, out;
   AttrValues attrs;
+};
+
+// One instruction or, with slabs, a loop over them (loop.h; the CPU's alone).
+struct StepSpec {
+  std::vector<InstructionSpec> body;
+  int64_t slabs = 0;
+  size_t region_size = 0;
 };
 
 struct StorageSpan {

@@ -14,6 +14,7 @@ from berrante.graph.passes.ir import Buffer, Plan, Ref
 from berrante.graph.passes.layout import move_to_lanes
 from berrante.graph.passes.lower import Lowering, lower
 from berrante.graph.passes.memory import assign_arena, concat_in_place
+from berrante.graph.passes.slabs import form_loops
 from berrante.graph.passes.updates import place_updates
 from berrante.graph.passes.winograd import use_winograd
 from berrante.graph.tape import flatten, map_structure
@@ -129,6 +130,7 @@ def optimize(plan: Plan, updates: list[tuple[Ref, Ref]], lanes: bool = True) -> 
     if lanes:
         move_to_lanes(plan)
         use_winograd(plan)
+        form_loops(plan)
     plan.outputs = plan.outputs[: len(keep)]
     place_updates(plan, updates)
     concat_in_place(plan)

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from berrante.graph.passes.ir import Buffer, MapStep, Plan, Ref, Register, Step
-from berrante.graph.passes.memory import root
+from berrante.graph.passes.ir import Buffer, Loop, MapStep, Plan, Ref, Register, Step
+from berrante.graph.passes.memory import assign_arena, root
 from berrante.graph.tensor import DTYPES
 from berrante.runtime.kernels import DTYPE_CODES, MICRO_OPS, SCHEMA
 
@@ -33,9 +33,31 @@ class Emitter:
             space = self._spaces[id(buffer.array)] = len(self.storages)
         return space, (buffer.offset + offset) * itemsize, code, ref.spec.shape
 
-    def instruction(self, step: Step) -> tuple[str, list[Any], list[Any], dict[str, Any]]:
-        attrs = map_attrs(step) if isinstance(step, MapStep) else {k: step.attrs[k] for k in SCHEMA[step.kernel]}
-        return step.kernel, [self.tensor(r) for r in step.inputs], [self.tensor(r) for r in step.outputs], attrs
+    def instruction(self, step: Step) -> tuple[Any, ...]:
+        if isinstance(step, Loop):
+            return self._loop(step)
+        return step.kernel, [self.tensor(r) for r in step.inputs], [self.tensor(r) for r in step.outputs], _attrs(step)
+
+    def _loop(self, loop: Loop) -> tuple[int, int, list[Any]]:
+        """The body with places in the loop's region (space -1), and with the bytes from slab to slab."""
+        places, size = assign_arena(Plan(loop.body, [], []), loop.own)
+
+        def tensor(ref: Ref) -> tuple[Any, ...]:
+            itemsize = DTYPES[ref.spec.dtype].itemsize
+            if ref.buffer in loop.own:
+                return -1, places[ref.buffer] + ref.offset * itemsize, DTYPE_CODES[ref.spec.dtype], ref.spec.shape, 0
+            stride = ref.buffer.size // loop.slabs * itemsize if ref.buffer in loop.sliding else 0
+            return *self.tensor(ref), stride
+
+        body = [
+            (step.kernel, [tensor(r) for r in step.inputs], [tensor(r) for r in step.outputs], _attrs(step))
+            for step in loop.body
+        ]
+        return loop.slabs, size, body
+
+
+def _attrs(step: Step) -> dict[str, Any]:
+    return map_attrs(step) if isinstance(step, MapStep) else {k: step.attrs[k] for k in SCHEMA[step.kernel]}
 
 
 def emit(plan: Plan, places: dict[Buffer, int]) -> tuple[list[Any], list[np.ndarray], list[Any], list[Any]]:

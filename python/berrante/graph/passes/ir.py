@@ -98,6 +98,24 @@ class MapStep(Step):
         return all(ref.spec.size in (1, size) for ref in self.inputs)
 
 
+class Loop(Step):
+    """Steps that run for one slab of the batch after the other (csrc/program/loop.h).
+
+    The body's tensors are those of one slab. A buffer in `sliding` holds all slabs, one after the other; those in `own` exist
+    for one slab at a time; all others are the same for every slab. `inputs` and `outputs` are the whole tensors that come
+    from and go to the outside.
+    """
+
+    __slots__ = ("body", "own", "slabs", "sliding")
+
+    def __init__(self, inputs: list[Ref], outputs: list[Ref], slabs: int, body: list[Step]) -> None:
+        super().__init__("loop", inputs, outputs)
+        self.slabs = slabs
+        self.body = body
+        self.sliding: set[Buffer] = set()
+        self.own: set[Buffer] = set()
+
+
 class Plan:
     """A program under construction."""
 

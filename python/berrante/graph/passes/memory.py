@@ -58,14 +58,14 @@ def root(buffer: Buffer) -> tuple[Buffer, int]:
     return buffer, offset
 
 
-def lifetimes(plan: Plan) -> dict[Buffer, tuple[int, int]]:
-    """First and last step of every arena buffer. Inputs live from the start; outputs to the end."""
+def lifetimes(plan: Plan, among: set[Buffer] | None = None) -> dict[Buffer, tuple[int, int]]:
+    """First and last step of every arena buffer (or those `among` them). Inputs live from the start; outputs to the end."""
     end = len(plan.steps)
     spans: dict[Buffer, tuple[int, int]] = {}
 
     def touch(ref: Ref, at: int) -> None:
         buffer, _ = root(ref.buffer)
-        if buffer.array is None:
+        if buffer.array is None and (among is None or buffer in among):
             first, last = spans.get(buffer, (at, at))
             spans[buffer] = (min(first, at), max(last, at))
 
@@ -115,12 +115,12 @@ def bytes_of(buffer: Buffer) -> int:
     return max(ALIGNMENT, -(-size // ALIGNMENT) * ALIGNMENT)
 
 
-def assign_arena(plan: Plan) -> tuple[dict[Buffer, int], int]:
-    """Byte offsets of all root buffers in the arena, and the arena's size.
+def assign_arena(plan: Plan, among: set[Buffer] | None = None) -> tuple[dict[Buffer, int], int]:
+    """Byte offsets of all root buffers (or those `among` them) in the arena, and the arena's size.
 
     Inputs keep their memory for the whole program: a batch can be run again without loading it.
     """
-    spans = lifetimes(plan)
+    spans = lifetimes(plan, among)
     places: dict[Buffer, int] = {}
     free = _FreeList()
     begins: dict[int, list[Buffer]] = {}
