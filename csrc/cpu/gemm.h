@@ -6,6 +6,7 @@
 // stay in registers over the whole depth. Tiles are kRows x 2 vectors or, for the last few columns, 2 kRows x 1 vector.
 #pragma once
 #include "math.h"
+#include "transpose.h"
 
 namespace berrante {
 namespace BERRANTE_ISA {
@@ -60,7 +61,7 @@ BERRANTE_INLINE void store_tile(const Tile& t, const vf (&sum)[R][V]) {
   if (t.rows == R && t.columns == V * kLanes) {
 #pragma GCC unroll 32
     for (int i = 0; i < R; ++i)
-#pragma GCC unroll 4
+#pragma GCC unroll 8
       for (int j = 0; j < V; ++j) {
         float* p = t.c + i * t.ld + j * kLanes;
         store(p, add ? load(p) + sum[i][j] : sum[i][j]);
@@ -70,7 +71,7 @@ BERRANTE_INLINE void store_tile(const Tile& t, const vf (&sum)[R][V]) {
   alignas(64) float edge[R * V * kLanes];
 #pragma GCC unroll 32
   for (int i = 0; i < R; ++i)
-#pragma GCC unroll 4
+#pragma GCC unroll 8
     for (int j = 0; j < V; ++j) store(edge + (i * V + j) * kLanes, sum[i][j]);
   for (int64_t i = 0; i < t.rows; ++i) {
     const float* from = edge + i * V * kLanes;
@@ -89,7 +90,7 @@ static __attribute__((noinline)) void run_tile(const Tile& t) {
   vf sum[R][V];
 #pragma GCC unroll 32
   for (int i = 0; i < R; ++i)
-#pragma GCC unroll 4
+#pragma GCC unroll 8
     for (int j = 0; j < V; ++j) sum[i][j] = t.start == nullptr ? vf{} : load(t.start + j * kLanes);
   for (int64_t s = 0; s < t.segments; ++s) {
     const Segment& segment = t.segment[s];
@@ -100,12 +101,12 @@ static __attribute__((noinline)) void run_tile(const Tile& t) {
     const int64_t end = segment.count * t.a_step;
     for (int64_t k = 0; k != end; k += t.a_step, b += t.panel.step) {
       vf column[V];
-#pragma GCC unroll 4
+#pragma GCC unroll 8
       for (int j = 0; j < V; ++j) column[j] = load(b + j * kLanes);
 #pragma GCC unroll 32
       for (int i = 0; i < R; ++i) {
         const vf x = splat(row[i][k]);
-#pragma GCC unroll 4
+#pragma GCC unroll 8
         for (int j = 0; j < V; ++j) sum[i][j] += x * column[j];
       }
     }
@@ -157,14 +158,24 @@ BERRANTE_INLINE void multiply_block(const float** row, int64_t rows, int64_t a_s
 static inline void pack_panel(const float* b, int64_t step_k, int64_t step_j, int64_t depth, int64_t n0, int64_t n,
                               float* out) {
   const int64_t width = panel_width(n0, n), columns = smaller(width, n - n0);
-  for (int64_t k = 0; k < depth; ++k, out += width) {
-    const float* from = b + k * step_k + n0 * step_j;
-    if (step_j == 1 && columns == width) {
-      for (int64_t j = 0; j < width; j += kLanes) store(out + j, load(from + j));
-    } else {
-      for (int64_t j = 0; j < columns; ++j) out[j] = from[j * step_j];
-      for (int64_t j = columns; j < width; ++j) out[j] = 0.0f;
-    }
+  b += n0 * step_j;
+  int64_t k = 0;
+  if (step_j == 1 && columns == width)
+    for (; k < depth; ++k)
+      for (int64_t j = 0; j < width; j += kLanes) store(out + k * width + j, load(b + k * step_k + j));
+  else if (step_k == 1 && columns == width)
+    for (int64_t j = 0; j < width; j += kLanes)
+      for (k = 0; k + kLanes <= depth; k += kLanes) {
+        vf v[kLanes];
+#pragma GCC unroll 16
+        for (int i = 0; i < kLanes; ++i) v[i] = load(b + (j + i) * step_j + k);
+        transpose(v);
+#pragma GCC unroll 16
+        for (int i = 0; i < kLanes; ++i) store(out + (k + i) * width + j, v[i]);
+      }
+  for (; k < depth; ++k) {
+    for (int64_t j = 0; j < columns; ++j) out[k * width + j] = b[k * step_k + j * step_j];
+    for (int64_t j = columns; j < width; ++j) out[k * width + j] = 0.0f;
   }
 }
 

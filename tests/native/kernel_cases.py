@@ -141,6 +141,7 @@ def _softmaxes() -> Iterator[Case]:
 
 def _products() -> Iterator[Case]:
     sizes = ((1, 1, 1), (3, 17, 5), (6, 16, 256), (13, 33, 300), (100, 70, 65), (2, 40, 0))
+    sizes += ((1, 203, 33), (2, 150, 20), (3, 70, 37), (50, 300, 20), (20, 40, 17))
     for (m, n, k), ta, tb in product(sizes, (0, 1), (0, 1)):
         a, b = _normal(2, m, k), _normal(1, k, n, seed=1)
         bias = _normal(n)
