@@ -4,8 +4,8 @@
 // positions, depth is (kh, kw, filter), columns are channels. With strides, an input position meets only the taps that
 // agree with it modulo the stride, so the positions are split into phases, each a product of its own without zeros.
 // Stage 0 packs the kernel and frames the images (conv.h); stage 1 multiplies blocks of rows. Groups run one after the
-// other inside a task.
-#include "../cpu/conv.h"
+// other inside a task; depthwise convolutions have kernels of their own (cpu/depthwise.h).
+#include "../cpu/depthwise.h"
 
 namespace berrante {
 namespace BERRANTE_ISA {
@@ -68,6 +68,7 @@ void plan_conv2d(const Call& call, Plan& plan) {
     plan.error = "expected a bias of K elements";
     return;
   }
+  if (is_depthwise(g)) return plan_depthwise(g, plan);
   const Layout l = forward_layout(g);
   const int64_t rows = g.n * g.oh * g.ow;
   plan_product(g, l, ceil_div(rows, kBlockRows), g.c, plan);
@@ -77,6 +78,7 @@ void plan_conv2d(const Call& call, Plan& plan) {
 void run_conv2d(const Call& call, const Range& range) {
   const auto& t = attrs_of<conv2d_attrs>(call);
   const Geometry g = geometry(t, call.in[0], call.in[1], call.out[0]);
+  if (is_depthwise(g)) return run_depthwise(g, call, range, t.activation);
   const Layout l = forward_layout(g);
   const float *x = static_cast<const float*>(call.in[0].data), *w = static_cast<const float*>(call.in[1].data);
   const float* bias = call.n_in > 2 ? static_cast<const float*>(call.in[2].data) : nullptr;
@@ -151,6 +153,7 @@ void plan_conv2d_input_grad(const Call& call, Plan& plan) {
     plan.error = "expected a bias of C elements";
     return;
   }
+  if (is_depthwise(g)) return plan_depthwise_input_grad(g, plan);
   const Layout l = input_grad_layout(g);
   plan_product(g, l, g.stride_h * g.stride_w * phase_tasks(g), g.k, plan);
   plan.scratch += static_cast<size_t>(kBlockRows * g.c) * 4 + 64;
@@ -183,6 +186,7 @@ int64_t phase_segments(const Geometry& g, const Frame& f, const Phase& phase, Se
 void run_conv2d_input_grad(const Call& call, const Range& range) {
   const auto& t = attrs_of<conv2d_input_grad_attrs>(call);
   const Geometry g = geometry(t, call.out[0], call.in[1], call.in[0]);
+  if (is_depthwise(g)) return run_depthwise_input_grad(g, call, range, t.activation);
   const Layout l = input_grad_layout(g);
   const float *dy = static_cast<const float*>(call.in[0].data), *w = static_cast<const float*>(call.in[1].data);
   const float* bias = call.n_in > 2 ? static_cast<const float*>(call.in[2].data) : nullptr;

@@ -3,7 +3,7 @@
 // Rows are (kh, kw, channel), columns are filters, and the depth is the output positions, read row by row of the
 // output. Stage 0 frames the images (conv.h); stage 1 has a fixed number of tasks that each sum a share of the output's
 // rows into a partial result; stage 2 adds the partials in order.
-#include "../cpu/conv.h"
+#include "../cpu/depthwise.h"
 
 namespace berrante {
 namespace BERRANTE_ISA {
@@ -39,6 +39,7 @@ void plan_conv2d_weight_grad(const Call& call, Plan& plan) {
       call.n_in != 2 ? "expected an input and an output gradient" : check(t, call.in[0], call.out[0], call.in[1]);
   if (plan.error != nullptr) return;
   const Geometry g = geometry(t, call.in[0], call.out[0], call.in[1]);
+  if (is_depthwise(g)) return plan_depthwise_weight_grad(g, plan);
   const Shares s = shares_of(g);
   plan.stages = 3;
   plan.tasks[0] = s.frame.copied ? g.n : 0;
@@ -53,6 +54,7 @@ void plan_conv2d_weight_grad(const Call& call, Plan& plan) {
 void run_conv2d_weight_grad(const Call& call, const Range& range) {
   const auto& t = attrs_of<conv2d_weight_grad_attrs>(call);
   const Geometry g = geometry(t, call.in[0], call.out[0], call.in[1]);
+  if (is_depthwise(g)) return run_depthwise_weight_grad(g, call, range);
   const Shares s = shares_of(g);
   const Frame& f = s.frame;
   const float *x = static_cast<const float*>(call.in[0].data), *dy = static_cast<const float*>(call.in[1].data);
