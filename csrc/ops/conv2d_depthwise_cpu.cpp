@@ -31,8 +31,8 @@ struct Lines {
   int64_t line_floats() const { return width() * k + kLanes; }  // the last vector may reach beyond the line
   bool in_place() const { return c == k && gap_w == 1 && k % kLanes == 0 && pad_left == 0 && width() <= w; }
   size_t ring_bytes() const {
-    return static_cast<size_t>(slots()) * (sizeof(int64_t) + static_cast<size_t>(in_place() ? 0 : line_floats()) * 4) +
-           64;
+    const int64_t lines = in_place() ? 0 : slots() * line_floats();
+    return static_cast<size_t>(kh + slots()) * 8 + static_cast<size_t>(lines) * 4 + 64;
   }
 };
 
@@ -64,14 +64,23 @@ Lines adjoint_lines(const Geometry& g) {
 class Ring {
  public:
   Ring(const Lines& l, std::byte* scratch)
-      : l_(l), tag_(reinterpret_cast<int64_t*>(scratch)), lines_(reinterpret_cast<float*>(tag_ + l.slots())) {}
+      : l_(l),
+        rows_(reinterpret_cast<const float**>(scratch)),
+        tag_(reinterpret_cast<int64_t*>(rows_ + l.kh)),
+        lines_(reinterpret_cast<float*>(tag_ + l.slots())) {}
 
   void open(const float* image) {
     image_ = image;
     for (int64_t i = 0; i < l_.slots(); ++i) tag_[i] = -1;
   }
 
-  // Line `row` of the image with its zeros in between; null where it holds zeros alone.
+  // The lines that the kernel's rows meet for output line i; null where they hold zeros alone.
+  const float* const* rows_of(int64_t i) {
+    for (int64_t a = 0; a < l_.kh; ++a) rows_[a] = line(i * l_.stride_h - l_.pad_top + a * l_.dilation_h);
+    return rows_;
+  }
+
+ private:
   const float* line(int64_t row) {
     if (row < 0 || row % l_.gap_h != 0 || row / l_.gap_h >= l_.h) return nullptr;
     const float* source = image_ + row / l_.gap_h * l_.w * l_.c;
@@ -83,7 +92,6 @@ class Ring {
     return line;
   }
 
- private:
   void prepare(const float* source, float* line) const {
     const int64_t repeat = l_.k / l_.c;
     for (int64_t i = 0; i < l_.line_floats(); ++i) line[i] = 0.0f;
@@ -100,6 +108,7 @@ class Ring {
   }
 
   const Lines& l_;
+  const float** rows_;
   int64_t* tag_;
   float* lines_;
   const float* image_ = nullptr;
@@ -107,19 +116,18 @@ class Ring {
 
 // Pixels j .. j + P of one output line, the vector of channels from k0 on; `lanes` of them exist.
 template <int P>
-BERRANTE_INLINE void convolve_pixels(const Lines& l, Ring& ring, int64_t top, const float* w, const float* bias,
+BERRANTE_INLINE void convolve_pixels(const Lines& l, const float* const* rows, const float* w, const float* bias,
                                      int64_t k0, int lanes, int64_t j, float* out) {
   vf sum[P];
   const vf start = bias == nullptr ? vf{} : lanes == kLanes ? load(bias + k0) : load_first(bias + k0, lanes);
 #pragma GCC unroll 6
   for (int p = 0; p < P; ++p) sum[p] = start;
   for (int64_t a = 0; a < l.kh; ++a) {
-    const float* line = ring.line(top + a * l.dilation_h);
-    if (line == nullptr) continue;
+    if (rows[a] == nullptr) continue;
     for (int64_t b = 0; b < l.kw; ++b) {
       const float* filter = w + (a * l.kw + b) * l.k + k0;
       const vf weight = lanes == kLanes ? load(filter) : load_first(filter, lanes);
-      const float* x = line + (j * l.stride_w + b * l.dilation_w) * l.k + k0;
+      const float* x = rows[a] + (j * l.stride_w + b * l.dilation_w) * l.k + k0;
 #pragma GCC unroll 6
       for (int p = 0; p < P; ++p) sum[p] += weight * load(x + p * l.stride_w * l.k);
     }
@@ -133,12 +141,17 @@ BERRANTE_INLINE void convolve_pixels(const Lines& l, Ring& ring, int64_t top, co
 
 // One output line [ow, k].
 void convolve_line(const Lines& l, Ring& ring, int64_t i, const float* w, const float* bias, float* out) {
-  const int64_t top = i * l.stride_h - l.pad_top;
+  const float* const* rows = ring.rows_of(i);
   for (int64_t k0 = 0; k0 < l.k; k0 += kLanes) {
     const int lanes = static_cast<int>(smaller(kLanes, l.k - k0));
+    if (l.ow >= kPixels) {  // the last pixels may be computed twice
+      for (int64_t j = 0; j < l.ow; j += kPixels)
+        convolve_pixels<kPixels>(l, rows, w, bias, k0, lanes, smaller(j, l.ow - kPixels), out);
+      continue;
+    }
     int64_t j = 0;
-    for (; j + kPixels <= l.ow; j += kPixels) convolve_pixels<kPixels>(l, ring, top, w, bias, k0, lanes, j, out);
-    for (; j < l.ow; ++j) convolve_pixels<1>(l, ring, top, w, bias, k0, lanes, j, out);
+    for (; j + 2 <= l.ow; j += 2) convolve_pixels<2>(l, rows, w, bias, k0, lanes, j, out);
+    if (j < l.ow) convolve_pixels<1>(l, rows, w, bias, k0, lanes, j, out);
   }
 }
 
@@ -244,8 +257,9 @@ BERRANTE_INLINE void add_taps(const Lines& l, const float* line, const float* dy
 }
 
 void add_line(const Lines& l, Ring& ring, int64_t i, const float* dy, float* sums) {
+  const float* const* rows = ring.rows_of(i);
   for (int64_t a = 0; a < l.kh; ++a) {
-    const float* line = ring.line(i * l.stride_h - l.pad_top + a * l.dilation_h);
+    const float* line = rows[a];
     if (line == nullptr) continue;
     float* row = sums + a * l.kw * l.k;
     for (int64_t k0 = 0; k0 < l.k; k0 += kLanes) {
