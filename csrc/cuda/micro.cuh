@@ -64,6 +64,13 @@ __device__ __forceinline__ float unit(uint32_t word) { return static_cast<float>
     [[maybe_unused]] const float y = b.f; \
     return word_of(expression);           \
   }
+#define FLOATS(name, expression) \
+  MICRO_FUNCTION(name) {         \
+    const float x = a.f;         \
+    const float y = b.f;         \
+    const float z = c.f;         \
+    return word_of(expression);  \
+  }
 #define INTEGER(name, expression)           \
   MICRO_FUNCTION(name) {                    \
     [[maybe_unused]] const int32_t x = a.i; \
@@ -113,6 +120,10 @@ FLOAT(cosh_f, coshf(x))
 FLOAT(asinh_f, asinhf(x))
 FLOAT(acosh_f, acoshf(x))
 FLOAT(atanh_f, atanhf(x))
+FLOATS(multiply_add_f, x* y + z)
+FLOATS(subtract_product_f, z - x * y)
+FLOATS(blend_f, x + (y - x) * z)
+FLOATS(root_ratio_f, x / (sqrtf(y) + z))
 TEST(eq_f, x == y)
 TEST(ne_f, x != y)
 TEST(lt_f, x < y)
@@ -161,6 +172,7 @@ MICRO_FUNCTION(bits) {
 
 #undef MICRO_FUNCTION
 #undef FLOAT
+#undef FLOATS
 #undef INTEGER
 #undef TEST
 #undef TEST_INTEGER

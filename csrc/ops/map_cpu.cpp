@@ -37,6 +37,16 @@ BERRANTE_INLINE void each2(const float* a, const float* b, float* out, int64_t n
     store_first(out + i, f(load_first(a + i, rest), load_first(b + i, rest, 1.0f)), rest);
   }
 }
+template <class F>
+BERRANTE_INLINE void each3(const float* a, const float* b, const float* c, float* out, int64_t n, F f) {
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) store(out + i, f(load(a + i), load(b + i), load(c + i)));
+  if (i < n) {
+    const int rest = static_cast<int>(n - i);
+    store_first(out + i, f(load_first(a + i, rest), load_first(b + i, rest, 1.0f), load_first(c + i, rest, 1.0f)),
+                rest);
+  }
+}
 BERRANTE_INLINE vf one_if(vi mask) { return as_float(mask & 1); }
 BERRANTE_INLINE vi vi_of(vf v) { return as_int(v); }
 BERRANTE_INLINE vf vf_of(vi v) { return as_float(v); }
@@ -48,6 +58,10 @@ BERRANTE_INLINE vf vf_of(vi v) { return as_float(v); }
 #define BINARY(name, expression)                                                                           \
   void micro_##name(const float* a, const float* b, const float*, float* out, int64_t n, const Context&) { \
     each2(a, b, out, n, [](vf x, vf y) { return expression; });                                            \
+  }
+#define TERNARY(name, expression)                                                                            \
+  void micro_##name(const float* a, const float* b, const float* c, float* out, int64_t n, const Context&) { \
+    each3(a, b, c, out, n, [](vf x, vf y, vf z) { return expression; });                                     \
   }
 #define SCALAR(name, expression)                                                                         \
   void micro_##name(const float* a, const float*, const float*, float* out, int64_t n, const Context&) { \
@@ -123,6 +137,10 @@ SCALAR(cosh_f, __builtin_coshf(x))
 SCALAR(asinh_f, __builtin_asinhf(x))
 SCALAR(acosh_f, __builtin_acoshf(x))
 SCALAR(atanh_f, __builtin_atanhf(x))
+TERNARY(multiply_add_f, x* y + z)
+TERNARY(subtract_product_f, z - x * y)
+TERNARY(blend_f, x + (y - x) * z)
+TERNARY(root_ratio_f, x / (root(y) + z))
 BINARY(eq_f, one_if(x == y))
 BINARY(ne_f, one_if(x != y))
 BINARY(lt_f, one_if(x < y))

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from berrante.graph.op import as_tensor
+from berrante.graph.passes.contract import contract
 from berrante.graph.passes.emit import emit
 from berrante.graph.passes.fuse import fuse
 from berrante.graph.passes.ir import Buffer, Plan, Ref
@@ -134,6 +135,7 @@ def optimize(plan: Plan, updates: list[tuple[Ref, Ref]], lanes: bool = True) -> 
     plan.outputs = plan.outputs[: len(keep)]
     place_updates(plan, updates)
     concat_in_place(plan)
+    contract(plan)
 
 
 def _updates(graph: Graph, lowering: Lowering) -> list[tuple[Ref, Ref]]:
