@@ -1,12 +1,14 @@
 # Two modules from csrc/ops/*_cuda.cu, csrc/cuda and csrc/bindings/cuda_*.cpp.
 #
 # _cuda_emulated: with the host's compiler and the emulator (csrc/cuda/emulator), for tests without a GPU. Half a minute.
-#   BERRANTE_CUDA_EMULATED       by default ON in a build in place, else OFF; never installed
+#   BERRANTE_CUDA_EMULATED       by default ON in a build in place, else OFF: wheels have it only if asked
 #
 # _cuda: built where nvcc is found. The CUDA runtime is linked
 # statically and the driver not at all, so the module imports on machines without either.
 #   BERRANTE_CUDA                AUTO (if nvcc is found), ON (or fail) or OFF
-#   BERRANTE_CUDA_ARCHITECTURES  by default machine code for Ampere and Hopper, and PTX for what comes after Ampere
+#   BERRANTE_CUDA_ARCHITECTURES  AUTO, the default: this machine's cards, or, without one, machine code for Ampere and Hopper
+#                                and PTX for what comes after Ampere. A release takes
+#                                "75-real;80-real;86-real;89-real;90a-real;100-real;120" (nvcc 12.8 and later)
 
 option(BERRANTE_CUDA_EMULATED "Build the emulated CUDA module, for tests" ${BERRANTE_INPLACE})
 
@@ -31,10 +33,11 @@ if(BERRANTE_CUDA_EMULATED)
   if(BERRANTE_INPLACE)
     set_target_properties(_cuda_emulated PROPERTIES LIBRARY_OUTPUT_DIRECTORY "${PROJECT_SOURCE_DIR}/python/berrante")
   endif()
+  install(TARGETS _cuda_emulated LIBRARY DESTINATION berrante)
 endif()
 
 set(BERRANTE_CUDA AUTO CACHE STRING "Build the CUDA module: AUTO, ON or OFF")
-set(BERRANTE_CUDA_ARCHITECTURES "80;90a-real" CACHE STRING "CUDA architectures to compile for")
+set(BERRANTE_CUDA_ARCHITECTURES AUTO CACHE STRING "CUDA architectures to compile for")
 
 if(BERRANTE_CUDA STREQUAL "OFF")
   return()
@@ -46,6 +49,20 @@ if(NOT CMAKE_CUDA_COMPILER AND NOT DEFINED ENV{CUDACXX})
   endif()
 endif()
 set(CMAKE_CUDA_ARCHITECTURES "${BERRANTE_CUDA_ARCHITECTURES}")
+if(BERRANTE_CUDA_ARCHITECTURES STREQUAL "AUTO")
+  set(CMAKE_CUDA_ARCHITECTURES "80;90a-real")
+  execute_process(COMMAND nvidia-smi --query-gpu=compute_cap --format=csv,noheader OUTPUT_VARIABLE _berrante_cards
+                  RESULT_VARIABLE _berrante_no_cards ERROR_QUIET OUTPUT_STRIP_TRAILING_WHITESPACE)
+  if(_berrante_no_cards EQUAL 0 AND _berrante_cards MATCHES "^[0-9.\n\r ]+$")
+    string(REGEX REPLACE "[\r\n ]+" ";" _berrante_cards "${_berrante_cards}")
+    string(REPLACE "." "" _berrante_cards "${_berrante_cards}")
+    list(REMOVE_DUPLICATES _berrante_cards)
+    list(TRANSFORM _berrante_cards REPLACE "^90$" "90a")
+    list(TRANSFORM _berrante_cards APPEND "-real")
+    set(CMAKE_CUDA_ARCHITECTURES "${_berrante_cards}")
+  endif()
+  message(STATUS "berrante: CUDA architectures ${CMAKE_CUDA_ARCHITECTURES}")
+endif()
 include(CheckLanguage)
 check_language(CUDA)
 if(NOT CMAKE_CUDA_COMPILER)
@@ -65,7 +82,12 @@ pybind11_add_module(_cuda NO_EXTRAS ${cuda_device_sources} ${cuda_host_sources})
 target_compile_definitions(_cuda PRIVATE BERRANTE_CUDA_MODULE=_cuda)
 set_target_properties(_cuda PROPERTIES CUDA_RUNTIME_LIBRARY Static CUDA_VISIBILITY_PRESET hidden)
 target_link_libraries(_cuda PRIVATE CUDA::cudart_static)
-target_compile_options(_cuda PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra>)
+target_compile_options(_cuda PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra>
+                       $<$<COMPILE_LANGUAGE:CUDA>:-Xfatbin=-compress-all>)
+if(BERRANTE_WERROR)
+  target_compile_options(_cuda PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-Werror>
+                         $<$<COMPILE_LANGUAGE:CUDA>:--Werror=all-warnings>)
+endif()
 if(BERRANTE_INPLACE)
   set_target_properties(_cuda PROPERTIES LIBRARY_OUTPUT_DIRECTORY "${PROJECT_SOURCE_DIR}/python/berrante")
 endif()

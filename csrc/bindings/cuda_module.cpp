@@ -147,7 +147,8 @@ py::array run_self_test(const std::string& name, const Floats& a, const Floats& 
 std::vector<std::string> kernels() {
   std::vector<std::string> names;
   for (size_t i = 0; i < op_schemas().size(); ++i)
-    if (cuda_kernel(static_cast<int>(i)) != nullptr) names.emplace_back(op_schemas()[i].name);
+    if (const CudaKernel* kernel = cuda_kernel(static_cast<int>(i)); kernel && kernel->name == op_schemas()[i].name)
+      names.emplace_back(op_schemas()[i].name);
   return names;
 }
 
@@ -175,6 +176,9 @@ py::list take_launches() {
 }  // namespace
 
 void bind_cuda_program(py::module_& module);
+#ifdef BERRANTE_CUDA_EMULATED
+void bind_substitutes(py::module_& module);
+#endif
 
 }  // namespace berrante
 
@@ -192,6 +196,7 @@ PYBIND11_MODULE(BERRANTE_CUDA_MODULE, module) {
 #ifdef BERRANTE_CUDA_EMULATED
   module.def("set_emulator", &set_emulator, py::arg("order") = "forward", py::arg("poison") = true,
              py::arg("compute") = 80, py::arg("devices") = 1);
+  bind_substitutes(module);
   module.def("take_launches", &take_launches);
 #endif
 }

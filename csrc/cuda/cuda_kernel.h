@@ -49,4 +49,7 @@ struct CudaKernel {
 // The kernel of an operation (an index into ops.def); null where there is no CUDA form.
 const CudaKernel* cuda_kernel(int op);
 
+// What stands in for kernels that are not there; null unless a test of the runtime alone sets it.
+extern const CudaKernel* (*substitute_kernel)(int op);
+
 }  // namespace berrante

@@ -14,6 +14,8 @@ from berrante.graph.tensor import TensorSpec
 from berrante.runtime import kernels
 from references import convolve
 
+pytestmark = pytest.mark.usefixtures("on_cpu")
+
 WIDE = 48  # a multiple of every instruction set's lanes
 
 

@@ -71,14 +71,6 @@ void perform(const Launch& work) {
   if (!error.empty()) report(cudaErrorLaunchFailure, error);
 }
 
-// At once, or into the graph that the stream captures.
-void submit(Stream* stream, std::function<void()> work) {
-  if (stream != nullptr && stream->capture != nullptr)
-    stream->capture->nodes.push_back(std::move(work));
-  else
-    work();
-}
-
 // What would break a capture in CUDA's global mode.
 cudaError_t unless_capturing(cudaError_t result = cudaSuccess) {
   {
@@ -93,6 +85,13 @@ cudaError_t unless_capturing(cudaError_t result = cudaSuccess) {
 Settings& settings() {
   static Settings instance = first_settings();
   return instance;
+}
+
+void submit(Stream* stream, std::function<void()> work) {
+  if (stream != nullptr && stream->capture != nullptr)
+    stream->capture->nodes.push_back(std::move(work));
+  else
+    work();
 }
 
 void launch(Launch work, cudaStream_t stream) {

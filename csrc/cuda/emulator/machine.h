@@ -29,6 +29,9 @@ struct Launch {
 // The host side: runs the launch, or records it on a capturing stream. Errors go to cudaGetLastError.
 void launch(Launch work, cudaStream_t stream);
 
+// Any other work for the stream: at once, or into the graph that it captures.
+void submit(cudaStream_t stream, std::function<void()> work);
+
 enum class Order { forward, reverse, shuffled };
 struct Settings {
   Order order = Order::forward;

@@ -1,8 +1,8 @@
 """Which device programs run on: the CPU, a CUDA device, or the emulated one that tests use.
 
 The current device is chosen by `with device(...)`, else by `set_device`, else by the environment's BERRANTE_DEVICE, else
-it is the first CUDA device where CuPy, a driver and a device are there, and the CPU where they are not. It counts when a
-program is made: what is made under one device runs there; variables move to where they are needed.
+it is the first CUDA device where CuPy, a driver, a device and all kernels are there, and the CPU where they are not. It
+counts when a program is made: what is made under one device runs there; variables move to where they are needed.
 """
 
 from __future__ import annotations
@@ -106,7 +106,10 @@ def _module_of(kind: str) -> Any:
     name = "berrante._cuda" if kind == "cuda" else "berrante._cuda_emulated"
     if importlib.util.find_spec(name) is None:
         raise DeviceError(f"device {kind!r}: berrante was built without it (see README, GPU)")
-    return importlib.import_module(name)
+    module = importlib.import_module(name)
+    if kind == "emulated" and os.environ.get("BERRANTE_EMULATOR_SUBSTITUTES", "0") not in ("", "0"):
+        module.substitute(importlib.import_module("berrante._cpu").run_kernel)  # tests of the runtime alone
+    return module
 
 
 def find_device(name: str | Device) -> Device:
@@ -141,9 +144,17 @@ def _default() -> Device:
     if chosen:
         return find_device(chosen)
     there = all(importlib.util.find_spec(name) is not None for name in ("cupy", "berrante._cuda"))
-    if there and importlib.import_module("berrante._cuda").devices():
+    if there and not missing_kernels("berrante._cuda") and importlib.import_module("berrante._cuda").devices():
         return find_device("cuda")
     return CPU
+
+
+def missing_kernels(module: str = "berrante._cuda_emulated") -> set[str]:
+    """The kernels without a CUDA form, but for those of layouts that only the CPU has."""
+    from berrante.runtime.kernels import SCHEMA
+
+    own = {name for name in SCHEMA if "lanes" in name or "winograd" in name}
+    return set(SCHEMA) - own - set(importlib.import_module(module).kernels())
 
 
 class _Choice(threading.local):
