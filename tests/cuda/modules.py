@@ -25,5 +25,7 @@ RUNNING = [
     pytest.param(EMULATED, id="emulated", marks=pytest.mark.skipif(EMULATED is None, reason=_missing)),
     pytest.param(REAL, id="cuda", marks=pytest.mark.skipif(REAL is None or not REAL.devices(), reason=_no_device)),
 ]
+# For tests of what needs no device.
+BUILT = [pytest.param(m, id=name) for name, m in (("emulated", EMULATED), ("cuda", REAL)) if m is not None]
 needs_emulator = pytest.mark.skipif(EMULATED is None, reason=_missing)
 KERNELS = set((EMULATED or REAL).kernels()) if EMULATED or REAL else set()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from berrante import _cpu
-from cuda.modules import EMULATED, KERNELS, REAL, RUNNING
+from cuda.modules import BUILT, EMULATED, KERNELS, REAL, RUNNING, needs_emulator
 from native.kernel_cases import CASES, Case
 
 # Layouts with samples in vector lanes and transformed convolutions are chosen by passes for the CPU alone.
@@ -27,12 +27,12 @@ def test_the_modules_import_without_a_driver() -> None:
     assert not KERNELS & CPU_ONLY
 
 
-def run(module: Any, case: Case) -> list[np.ndarray]:
+def run(module: Any, case: Case, precision: int = PRECISIONS["full"]) -> list[np.ndarray]:
     outputs = [np.empty(y.shape, np.float32 if y.dtype == np.float64 else y.dtype) for y in case.expected]
     for y in outputs:
         y.view(np.uint8)[...] = 0xFF  # what is not written shows
     inputs = [x.copy() for x in case.inputs]
-    module.run_kernel(case.kernel, inputs, outputs, case.attrs, PRECISIONS["full"])
+    module.run_kernel(case.kernel, inputs, outputs, case.attrs, precision)
     for x, given in zip(inputs, case.inputs, strict=True):
         np.testing.assert_array_equal(x, given, "changed an input")
     return outputs
@@ -61,12 +61,32 @@ def test_kernel(module: Any, case: Case) -> None:
             np.testing.assert_array_equal(y, other, "the same call twice")
 
 
-@pytest.mark.parametrize("module", RUNNING)
+@pytest.mark.parametrize("module", BUILT)
 def test_errors_need_no_device(module: Any) -> None:
     x, y = np.zeros(4, np.float32), np.zeros(5, np.float32)
     attrs = {"shape": [5], "strides": [1], "code": [], "constants": [], "outputs": [0]}
     with pytest.raises(ValueError, match=r"\[map\] an input's strides leave it"):
         module.plan_kernel("map", [x], [y], attrs)
+
+
+@pytest.mark.parametrize("module", BUILT)
+@pytest.mark.parametrize("case", [c for c in CASES if c.kernel in KERNELS], ids=str)
+@pytest.mark.parametrize("precision", PRECISIONS.values(), ids=PRECISIONS)
+def test_plans_need_no_device(module: Any, case: Case, precision: int) -> None:
+    outputs = [np.empty(y.shape, np.float32 if y.dtype == np.float64 else y.dtype) for y in case.expected]
+    assert module.plan_kernel(case.kernel, case.inputs, outputs, case.attrs, precision) >= 0
+
+
+@needs_emulator
+@pytest.mark.parametrize("kernel", sorted(KERNELS & {"matmul", "conv2d", "conv2d_input_grad", "conv2d_weight_grad"}))
+@pytest.mark.parametrize("precision", ["tf32", "bf16", "f16"])
+def test_products_with_rounded_factors(kernel: str, precision: str) -> None:
+    # Errors of rounding the factors to 10 or 7 bits, beside those of a sum of products of that size.
+    step = {"tf32": 2.0**-10, "bf16": 2.0**-7, "f16": 2.0**-10}[precision]
+    for case in (c for c in CASES if c.kernel == kernel):
+        (y,), (expected,) = run(EMULATED, case, PRECISIONS[precision]), case.expected
+        scale = max(1.0, float(np.nanmax(np.abs(expected), initial=0.0)))
+        np.testing.assert_allclose(y, expected, rtol=0, atol=4 * step * scale, err_msg=str(case))
 
 
 @pytest.mark.parametrize("module", RUNNING)

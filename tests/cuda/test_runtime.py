@@ -250,6 +250,25 @@ def test_two_threads(device: devices.Device) -> None:
 
 
 @needs_emulator
+def test_two_devices() -> None:
+    try:
+        EMULATED.set_emulator(devices=2)
+        totals = []
+        with berrante.device("emulated:0"):
+            total, program = counter()
+            program(np.ones(3, np.float32))
+        with berrante.device("emulated:1") as second:
+            assert str(second) == "emulated:1" and program.stale
+            other = Program(lambda x: totals.append(total.assign_add(x)), [TensorSpec((3,))])
+            other(np.ones(3, np.float32))
+            assert EMULATED.Memory(8, 1).ptr
+        program(np.ones(3, np.float32))
+        np.testing.assert_array_equal(total.numpy(), [3, 3, 3])
+    finally:
+        EMULATED.set_emulator()
+
+
+@needs_emulator
 def test_out_of_memory_says_so_and_changes_nothing() -> None:
     with berrante.device("emulated"):
         total, program = counter()
