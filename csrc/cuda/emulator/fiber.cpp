@@ -4,6 +4,9 @@
 
 #include <cstdint>
 #include <new>
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#endif
 
 namespace berrante::emulator {
 
@@ -60,7 +63,16 @@ void Fiber::change(Fiber& from, Fiber& to) { swapcontext(&from.context_, &to.con
 
 #endif
 
+// A stack that a failed thread left behind may be marked as out of bounds.
 std::byte* Stacks::get(size_t index) {
+  std::byte* stack = mapped(index);
+#if defined(__SANITIZE_ADDRESS__)
+  __asan_unpoison_memory_region(stack, kSize);
+#endif
+  return stack;
+}
+
+std::byte* Stacks::mapped(size_t index) {
   constexpr size_t kGuard = 4096, kStep = kSize + kGuard, kCount = 1024;
   if (memory_ == nullptr) {
     void* memory =

@@ -34,6 +34,8 @@ class Stacks {
   std::byte* get(size_t index);
 
  private:
+  std::byte* mapped(size_t index);
+
   std::byte* memory_ = nullptr;
 };
 
