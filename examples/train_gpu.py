@@ -41,7 +41,7 @@ start = time.perf_counter()
 model.fit(x_train, y_train, batch_size=64, epochs=20, verbose=0)
 seconds = time.perf_counter() - start
 loss, accuracy = model.evaluate(x_test, y_test, verbose=0)
-print(f"{keras.current_device()}: accuracy {accuracy:.3f} on {len(x_test)} digits, 20 epochs in {seconds:.2f} s")
+print(f"{keras.current_device()}: test accuracy {accuracy:.3f} on {len(x_test)} digits, 20 epochs in {seconds:.2f} s")
 
 # Arrays that lie on the device already are taken without a copy, and give predictions there.
 try:
