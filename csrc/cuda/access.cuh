@@ -51,20 +51,24 @@ struct alignas(sizeof(T) * kWidth) Pack {
 
 template <int kWidth, class T>
 __device__ __forceinline__ Pack<T, kWidth> load_pack(const T* p, bool aligned) {
-  if (kWidth == 1 || aligned) return *reinterpret_cast<const Pack<T, kWidth>*>(p);
-  Pack<T, kWidth> pack;
+  if constexpr (kWidth > 1)
+    if (!aligned) {
+      Pack<T, kWidth> pack;
 #pragma unroll
-  for (int i = 0; i < kWidth; ++i) pack.v[i] = p[i];
-  return pack;
+      for (int i = 0; i < kWidth; ++i) pack.v[i] = p[i];
+      return pack;
+    }
+  return *reinterpret_cast<const Pack<T, kWidth>*>(p);
 }
 template <int kWidth, class T>
 __device__ __forceinline__ void store_pack(T* p, const Pack<T, kWidth>& pack, bool aligned) {
-  if (kWidth == 1 || aligned) {
-    *reinterpret_cast<Pack<T, kWidth>*>(p) = pack;
-    return;
-  }
+  if constexpr (kWidth > 1)
+    if (!aligned) {
 #pragma unroll
-  for (int i = 0; i < kWidth; ++i) p[i] = pack.v[i];
+      for (int i = 0; i < kWidth; ++i) p[i] = pack.v[i];
+      return;
+    }
+  *reinterpret_cast<Pack<T, kWidth>*>(p) = pack;
 }
 
 // --- on the host -----------------------------------------------------------------------------------------------------
