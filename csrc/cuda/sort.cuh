@@ -86,7 +86,7 @@ __global__ void __launch_bounds__(kSortThreads)
 
 // Each row of counts, of n (a multiple of 4), becomes its exclusive running
 // sum.
-__global__ inline void __launch_bounds__(kScanThreads) scan_kernel(uint32_t* counts, int64_t n) {
+static __global__ void __launch_bounds__(kScanThreads) scan_kernel(uint32_t* counts, int64_t n) {
   auto* warps = dynamic_shared<uint32_t>();
   const int lane = static_cast<int>(threadIdx.x) % kWarp, warp = static_cast<int>(threadIdx.x) / kWarp;
   uint32_t* row = counts + blockIdx.x * n;

@@ -17,6 +17,10 @@ constexpr int kMaxWindow = 1024;
 constexpr int kSmallWindow = 9;
 constexpr uint16_t kNone = 0xffff;
 
+// Kinds of pooling, and ways to find a median.
+enum class Form { maximum, average, small_median, large_median };
+constexpr bool is_median(Form form) { return form == Form::small_median || form == Form::large_median; }
+
 struct Geometry {
   int h, w, c, oh, ow, window_h, window_w, stride_h, stride_w, pad_top, pad_left;
   uint32_t size;  // packs to go through: of the output, or of dx
@@ -122,8 +126,8 @@ __device__ __forceinline__ void small_middle(const Geometry& g, const Window& at
 }
 
 // Any window: elements are compared in memory.
-__device__ void large_middle(const Geometry& g, const Window& at, const float* x, int n, int c, int* first,
-                             int* second) {
+__device__ __forceinline__ void large_middle(const Geometry& g, const Window& at, const float* x, int n, int c,
+                                             int* first, int* second) {
   *first = *second = kNone;
   const int count = (at.h1 - at.h0) * (at.w1 - at.w0);
   for (int h = at.h0; h < at.h1; ++h)
@@ -142,21 +146,19 @@ __device__ void large_middle(const Geometry& g, const Window& at, const float* x
     }
 }
 
-template <Pooling kKind, int kWidth>
+template <Form kForm, int kWidth>
 __device__ __forceinline__ Selected<kWidth> select(const Geometry& g, const Window& at, const float* x, int n, int c) {
-  if constexpr (kKind == Pooling::maximum) {
+  if constexpr (kForm == Form::maximum) {
     return first_largest<kWidth>(g, at, x, n, c);
   } else {
+    static_assert(kWidth == 1, "medians are found one by one");
     Selected<kWidth> middle;
-#pragma unroll
-    for (int k = 0; k < kWidth; ++k) middle.first[k] = middle.second[k] = kNone;
+    middle.first[0] = middle.second[0] = kNone;
     if (at.empty()) return middle;
-    for (int k = 0; k < kWidth; ++k) {
-      if (g.window_h * g.window_w <= kSmallWindow)
-        small_middle(g, at, x, n, c + k, &middle.first[k], &middle.second[k]);
-      else
-        large_middle(g, at, x, n, c + k, &middle.first[k], &middle.second[k]);
-    }
+    if constexpr (kForm == Form::small_median)
+      small_middle(g, at, x, n, c, &middle.first[0], &middle.second[0]);
+    else
+      large_middle(g, at, x, n, c, &middle.first[0], &middle.second[0]);
     return middle;
   }
 }
@@ -168,25 +170,25 @@ __device__ __forceinline__ int64_t offset_of(const Geometry& g, const Window& at
 // --- forward ---------------------------------------------------------------------------------------------------------
 
 // Maximum and average of the windows themselves.
-template <Pooling kKind, int kWidth>
+template <Form kForm, int kWidth>
 __global__ void __launch_bounds__(kThreads) pool_kernel(Geometry g, const float* x, float* y) {
   each_spot<kWidth>(g, [&](uint32_t index, const Spot& s) {
     const Window at = window_at(g, s.i, s.j);
     Pack<float, kWidth> total;
 #pragma unroll
-    for (int k = 0; k < kWidth; ++k) total.v[k] = kKind == Pooling::maximum ? __int_as_float(0xff800000) : 0.0f;
+    for (int k = 0; k < kWidth; ++k) total.v[k] = kForm == Form::maximum ? __int_as_float(0xff800000) : 0.0f;
     for (int h = at.h0; h < at.h1; ++h)
       for (int w = at.w0; w < at.w1; ++w) {
         const Pack<float, kWidth> v = load_pack<kWidth>(x + input_offset(g, s.n, h, w, s.c), g.aligned);
 #pragma unroll
         for (int k = 0; k < kWidth; ++k) {
-          if (kKind == Pooling::maximum)
+          if (kForm == Form::maximum)
             total.v[k] = total.v[k] > v.v[k] || total.v[k] != total.v[k] ? total.v[k] : v.v[k];
           else
             total.v[k] += v.v[k];
         }
       }
-    if (kKind == Pooling::average) {
+    if (kForm == Form::average) {
       const float count = static_cast<float>(at.empty() ? 0 : (at.h1 - at.h0) * (at.w1 - at.w0));
 #pragma unroll
       for (int k = 0; k < kWidth; ++k) total.v[k] /= count;
@@ -196,11 +198,11 @@ __global__ void __launch_bounds__(kThreads) pool_kernel(Geometry g, const float*
 }
 
 // v at the selected positions; NaN for an empty window.
-template <Pooling kKind, int kWidth>
+template <Form kForm, int kWidth>
 __global__ void __launch_bounds__(kThreads) pick_kernel(Geometry g, const float* x, const float* v, float* y) {
   each_spot<kWidth>(g, [&](uint32_t index, const Spot& s) {
     const Window at = window_at(g, s.i, s.j);
-    const Selected<kWidth> found = select<kKind, kWidth>(g, at, x, s.n, s.c);
+    const Selected<kWidth> found = select<kForm, kWidth>(g, at, x, s.n, s.c);
     Pack<float, kWidth> result;
 #pragma unroll
     for (int k = 0; k < kWidth; ++k) {
@@ -217,11 +219,11 @@ __global__ void __launch_bounds__(kThreads) pick_kernel(Geometry g, const float*
 // --- gradient --------------------------------------------------------------------------------------------------------
 
 // Numbers of the first (and for a median then of all the second) selected positions.
-template <Pooling kKind, int kWidth>
+template <Form kForm, int kWidth>
 __global__ void __launch_bounds__(kThreads)
     select_kernel(Geometry g, const float* x, uint16_t* first, uint16_t* second) {
   each_spot<kWidth>(g, [&](uint32_t index, const Spot& s) {
-    const Selected<kWidth> found = select<kKind, kWidth>(g, window_at(g, s.i, s.j), x, s.n, s.c);
+    const Selected<kWidth> found = select<kForm, kWidth>(g, window_at(g, s.i, s.j), x, s.n, s.c);
     Pack<uint16_t, kWidth> a, b;
 #pragma unroll
     for (int k = 0; k < kWidth; ++k) {
@@ -229,12 +231,12 @@ __global__ void __launch_bounds__(kThreads)
       b.v[k] = static_cast<uint16_t>(found.second[k]);
     }
     store_pack<kWidth>(first + static_cast<int64_t>(index) * kWidth, a, true);
-    if (kKind == Pooling::median) store_pack<kWidth>(second + static_cast<int64_t>(index) * kWidth, b, true);
+    if (is_median(kForm)) store_pack<kWidth>(second + static_cast<int64_t>(index) * kWidth, b, true);
   });
 }
 
 // `first`: null where windows do not overlap, and the maximum is found again.
-template <Pooling kKind, int kWidth>
+template <Form kForm, int kWidth>
 __global__ void __launch_bounds__(kThreads) gradient_kernel(Geometry g, const float* x, const float* dy,
                                                             const uint16_t* first, const uint16_t* second, float* dx) {
   each_spot<kWidth>(g, [&](uint32_t index, const Spot& s) {
@@ -254,17 +256,17 @@ __global__ void __launch_bounds__(kThreads) gradient_kernel(Geometry g, const fl
         const Pack<float, kWidth> d = load_pack<kWidth>(dy + from, g.aligned);
         const Window at = window_at(g, i, j);
         const int number = (h - i * g.stride_h) * g.window_w + w - j * g.stride_w;
-        if constexpr (kKind == Pooling::average) {
+        if constexpr (kForm == Form::average) {
           const float share = 1.0f / static_cast<float>((at.h1 - at.h0) * (at.w1 - at.w0));
 #pragma unroll
           for (int k = 0; k < kWidth; ++k) sum.v[k] += d.v[k] * share;
-        } else if (kKind == Pooling::maximum && first == nullptr) {
+        } else if (kForm == Form::maximum && first == nullptr) {
           const Selected<kWidth> found = first_largest<kWidth>(g, at, x, s.n, s.c);
 #pragma unroll
           for (int k = 0; k < kWidth; ++k) sum.v[k] += found.first[k] == number ? d.v[k] : 0.0f;
         } else {
           const Pack<uint16_t, kWidth> a = load_pack<kWidth>(first + from, true);
-          const Pack<uint16_t, kWidth> b = kKind == Pooling::median ? load_pack<kWidth>(second + from, true) : a;
+          const Pack<uint16_t, kWidth> b = is_median(kForm) ? load_pack<kWidth>(second + from, true) : a;
 #pragma unroll
           for (int k = 0; k < kWidth; ++k) {
             const float part = a.v[k] == b.v[k] ? d.v[k] : 0.5f * d.v[k];
@@ -321,7 +323,7 @@ unsigned grid_of(uint32_t size, const CudaTarget& target) {
   return blocks_for(size, kThreads, target.multiprocessors * 32);
 }
 
-template <Pooling kKind, int kWidth, class Attrs>
+template <Form kForm, int kWidth, class Attrs>
 void forward(const Call& call, const CudaTarget& target, const Attrs& t, const View* v) {
   const View &x = call.in[0], &y = call.out[0];
   Geometry g = geometry(t, x, y, kWidth, false);
@@ -331,28 +333,29 @@ void forward(const Call& call, const CudaTarget& target, const Attrs& t, const V
     g.size = static_cast<uint32_t>(images * out / kWidth);
     const float* from = data_of<const float>(x) + n * in;
     float* to = data_of<float>(y) + n * out;
-    if (v != nullptr || kKind == Pooling::median) {
+    if (v != nullptr || is_median(kForm)) {
       const float* values = data_of<const float>(v != nullptr ? *v : x) + n * in;
-      if constexpr (kKind != Pooling::average)
-        launch(pick_kernel<kKind, kWidth>, grid_of(g.size, target), kThreads, 0, target.stream, g, from, values, to);
-    } else if constexpr (kKind != Pooling::median) {
-      launch(pool_kernel<kKind, kWidth>, grid_of(g.size, target), kThreads, 0, target.stream, g, from, to);
+      if constexpr (kForm != Form::average)
+        launch(pick_kernel<kForm, kWidth>, grid_of(g.size, target), kThreads, 0, target.stream, g, from, values, to);
+    } else if constexpr (!is_median(kForm)) {
+      launch(pool_kernel<kForm, kWidth>, grid_of(g.size, target), kThreads, 0, target.stream, g, from, to);
     }
   });
 }
 
-// f.operator()<kKind, kWidth>() for the call's kind and channels.
-template <class F>
-void dispatch(int64_t kind, int64_t channels, F f) {
-  const auto with_kind = [&]<int kWidth>() {
-    switch (static_cast<Pooling>(kind)) {
-      case Pooling::maximum: return f.template operator()<Pooling::maximum, kWidth>();
-      case Pooling::average: return f.template operator()<Pooling::average, kWidth>();
-      case Pooling::median: return f.template operator()<Pooling::median, kWidth>();
-    }
-  };
-  if (channels % 4 == 0) return with_kind.template operator()<4>();
-  with_kind.template operator()<1>();
+// f.operator()<kForm, kWidth>() for the call's kind, window and channels.
+template <class Attrs, class F>
+void dispatch(const Attrs& t, int64_t channels, F f) {
+  const bool wide = channels % 4 == 0;
+  switch (static_cast<Pooling>(t.kind)) {
+    case Pooling::maximum:
+      return wide ? f.template operator()<Form::maximum, 4>() : f.template operator()<Form::maximum, 1>();
+    case Pooling::average:
+      return wide ? f.template operator()<Form::average, 4>() : f.template operator()<Form::average, 1>();
+    case Pooling::median:
+      if (t.window_h * t.window_w <= kSmallWindow) return f.template operator()<Form::small_median, 1>();
+      return f.template operator()<Form::large_median, 1>();
+  }
 }
 
 void plan_pool2d(const Call& call, CudaPlan& plan) {
@@ -360,8 +363,7 @@ void plan_pool2d(const Call& call, CudaPlan& plan) {
 }
 void launch_pool2d(const Call& call, const CudaTarget& target) {
   const auto& t = attrs_of<pool2d_attrs>(call);
-  dispatch(t.kind, call.in[0].shape[3],
-           [&]<Pooling kKind, int kWidth>() { forward<kKind, kWidth>(call, target, t, nullptr); });
+  dispatch(t, call.in[0].shape[3], [&]<Form kForm, int kWidth>() { forward<kForm, kWidth>(call, target, t, nullptr); });
 }
 
 void plan_pool2d_pick(const Call& call, CudaPlan& plan) {
@@ -371,13 +373,13 @@ void plan_pool2d_pick(const Call& call, CudaPlan& plan) {
 }
 void launch_pool2d_pick(const Call& call, const CudaTarget& target) {
   const auto& t = attrs_of<pool2d_pick_attrs>(call);
-  dispatch(t.kind, call.in[0].shape[3], [&]<Pooling kKind, int kWidth>() {
-    if constexpr (kKind == Pooling::average) {  // selects every position: the average of v
+  dispatch(t, call.in[0].shape[3], [&]<Form kForm, int kWidth>() {
+    if constexpr (kForm == Form::average) {  // selects every position: the average of v
       Call average = call;
       average.in = call.in + 1;
-      forward<kKind, kWidth>(average, target, t, nullptr);
+      forward<kForm, kWidth>(average, target, t, nullptr);
     } else {
-      forward<kKind, kWidth>(call, target, t, &call.in[1]);
+      forward<kForm, kWidth>(call, target, t, &call.in[1]);
     }
   });
 }
@@ -398,13 +400,13 @@ void plan_pool2d_grad(const Call& call, CudaPlan& plan) {
   if (plan.error == nullptr) plan.workspace = static_cast<size_t>(numbers_of(t) * count_of(call.in[1])) * 2;
 }
 
-template <Pooling kKind, int kWidth>
+template <Form kForm, int kWidth>
 void gradient(const Call& call, const CudaTarget& target) {
   const auto& t = attrs_of<pool2d_grad_attrs>(call);
   const View &x = call.in[0], &dy = call.in[1], &dx = call.out[0];
   Geometry over_y = geometry(t, dx, dy, kWidth, false), over_x = geometry(t, dx, dy, kWidth, true);
   const int64_t in = int64_t{over_x.h} * over_x.w * over_x.c, out = int64_t{over_x.oh} * over_x.ow * over_x.c;
-  const bool reads_x = kKind != Pooling::average;
+  const bool reads_x = kForm != Form::average;
   over_x.aligned = over_y.aligned =
       (!reads_x || is_aligned(x.data, 16)) && is_aligned(dy.data, 16) && is_aligned(dx.data, 16);
   auto* numbers = reinterpret_cast<uint16_t*>(call.workspace);
@@ -414,18 +416,18 @@ void gradient(const Call& call, const CudaTarget& target) {
     const float* from = reads_x ? data_of<const float>(x) + n * in : nullptr;
     uint16_t* first = numbers_of(t) > 0 ? numbers + n * out : nullptr;
     uint16_t* second = numbers_of(t) > 1 ? first + count_of(dy) : first;
-    if constexpr (kKind != Pooling::average)
+    if constexpr (kForm != Form::average)
       if (first != nullptr)
-        launch(select_kernel<kKind, kWidth>, grid_of(over_y.size, target), kThreads, 0, target.stream, over_y, from,
+        launch(select_kernel<kForm, kWidth>, grid_of(over_y.size, target), kThreads, 0, target.stream, over_y, from,
                first, second);
-    launch(gradient_kernel<kKind, kWidth>, grid_of(over_x.size, target), kThreads, 0, target.stream, over_x, from,
+    launch(gradient_kernel<kForm, kWidth>, grid_of(over_x.size, target), kThreads, 0, target.stream, over_x, from,
            data_of<const float>(dy) + n * out, first, second, data_of<float>(dx) + n * in);
   });
 }
 
 void launch_pool2d_grad(const Call& call, const CudaTarget& target) {
-  dispatch(attrs_of<pool2d_grad_attrs>(call).kind, call.out[0].shape[3],
-           [&]<Pooling kKind, int kWidth>() { gradient<kKind, kWidth>(call, target); });
+  dispatch(attrs_of<pool2d_grad_attrs>(call), call.out[0].shape[3],
+           [&]<Form kForm, int kWidth>() { gradient<kForm, kWidth>(call, target); });
 }
 
 }  // namespace

@@ -136,14 +136,18 @@ __global__ void __launch_bounds__(kRowThreads) long_rows_kernel(Rows p, bool kep
         part(load_pack<4>(from + at, aligned), at, 4);
       } else {
         Pack<float, 4> pack{};
-        for (int i = 0; at + i < n; ++i) pack.v[i] = from[at + i];
+#pragma unroll
+        for (int i = 0; i < 4; ++i)
+          if (at + i < n) pack.v[i] = from[at + i];
         part(pack, at, static_cast<int>(n - at));
       }
     }
   };
   float highest = -infinity();
   each_pack(x, p.aligned, [&](const Pack<float, 4>& pack, int64_t at, int count) {
-    for (int i = 0; i < count; ++i) {
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      if (i >= count) continue;
       highest = larger(highest, pack.v[i]);
       if (kept) copy[at + i] = pack.v[i];
     }
@@ -153,7 +157,9 @@ __global__ void __launch_bounds__(kRowThreads) long_rows_kernel(Rows p, bool kep
   const bool aligned = kept || p.aligned;
   float total = 0.0f;
   each_pack(again, aligned, [&](const Pack<float, 4>& pack, int64_t at, int count) {
-    for (int i = 0; i < count; ++i) {
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      if (i >= count) continue;
       const float e = expf(pack.v[i] - highest);
       total += e;
       if (kept && kForm == Form::softmax) copy[at + i] = e;
@@ -164,7 +170,9 @@ __global__ void __launch_bounds__(kRowThreads) long_rows_kernel(Rows p, bool kep
   float sum = 0.0f;
   each_pack(again, aligned, [&](const Pack<float, 4>& pack, int64_t at, int count) {
     Pack<float, 4> result{};
-    for (int i = 0; i < count; ++i) {
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      if (i >= count) continue;
       const float shifted = pack.v[i] - highest;
       if (kForm == Form::log_softmax)
         result.v[i] = shifted - log_total;
@@ -176,7 +184,9 @@ __global__ void __launch_bounds__(kRowThreads) long_rows_kernel(Rows p, bool kep
     if (count == 4)
       store_pack<4>(y + at, result, p.aligned);
     else
-      for (int i = 0; i < count; ++i) y[at + i] = result.v[i];
+#pragma unroll
+      for (int i = 0; i < 4; ++i)
+        if (i < count) y[at + i] = result.v[i];
   });
   if (kForm != Form::cross_entropy) return;
   if (p.target != nullptr) {
