@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ def without_channels_moved(row: Row) -> Row:
     """The row in channels_first."""
     kwargs = {**row.kwargs, "data_format": "channels_first"}  # type: ignore[dict-item]
     output = row.output if len(row.output) == 2 else flipped(row.output)
-    return Row(row.layer, kwargs, flipped(row.inputs), output, row.weights)
+    return replace(row, kwargs=kwargs, inputs=flipped(row.inputs), output=output, flip=False)
 
 
 CASES = ROWS + [without_channels_moved(row) for row in ROWS if row.flip]

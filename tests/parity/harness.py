@@ -25,6 +25,7 @@ Draw = Callable[[np.random.Generator], "Case"]
 FAMILIES = {
     "layers": "parity.layer_cases",
     "more layers": "parity.more_layer_cases",
+    "preprocessing": "parity.preprocessing_cases",
     "ops": "parity.op_cases",
     "parts": "parity.part_cases",
     "losses": "parity.loss_cases",

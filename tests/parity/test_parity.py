@@ -11,6 +11,7 @@ from parity import harness
 COUNTS = {
     "layers": 12,
     "more layers": 10,
+    "preprocessing": 15,
     "ops": 12,
     "parts": 12,
     "losses": 21,

@@ -2,6 +2,17 @@
 
 from berrante.layers.activation import ELU, LeakyReLU, PReLU, ReLU, Softmax, ThresholdedReLU
 from berrante.layers.attention import AdditiveAttention, Attention
+from berrante.layers.colors import (
+    AutoContrast,
+    RandomColorDegeneration,
+    RandomGrayscale,
+    RandomHue,
+    RandomInvert,
+    RandomPosterization,
+    RandomSaturation,
+    RandomSharpness,
+    Solarization,
+)
 from berrante.layers.convolution import (
     Conv1D,
     Conv1DTranspose,
@@ -20,6 +31,7 @@ from berrante.layers.convolution import (
     SeparableConvolution2D,
 )
 from berrante.layers.core import Activation, Dense, Embedding, Identity, Lambda, Masking
+from berrante.layers.effects import RandomColorJitter, RandomErasing, RandomGaussianBlur, RandomShear
 from berrante.layers.einsum import EinsumDense
 from berrante.layers.embedding import ReversibleEmbedding
 from berrante.layers.grouped import GroupedQueryAttention, GroupQueryAttention
@@ -64,6 +76,7 @@ from berrante.layers.normalization import (
     RMSNormalization,
     UnitNormalization,
 )
+from berrante.layers.numbers import CategoryEncoding, Discretization, Normalization
 from berrante.layers.pooling import (
     AveragePooling1D,
     AveragePooling2D,

@@ -98,10 +98,11 @@ class Steps:
         with GradientTape() as tape:
             y_pred = self(x, training=True)  # type: ignore[operator]
             loss = self._loss_of(x, y, y_pred, sample_weight, training=True)
+            scaled = loss if self.optimizer is None else self.optimizer.scale_loss(loss)
         self._loss_tracker.update_state(loss, sample_weight=float(_batch_size(x)))
         variables = self._train_variables()
         if variables:
-            self.optimizer.apply(tape.gradient(loss, variables), variables)
+            self.optimizer.apply(tape.gradient(scaled, variables), variables)
         else:
             warnings.warn(f'[model "{self.name}"] has no trainable weights: there is nothing to train', stacklevel=2)
         return self.compute_metrics(x, y, y_pred, sample_weight)

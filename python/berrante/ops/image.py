@@ -14,9 +14,13 @@ from berrante.graph import primitives as p
 from berrante.graph.op import Op, as_tensor
 from berrante.graph.primitives import cast
 from berrante.graph.tensor import Node, Tensor, TensorSpec
+from berrante.ops import elementwise as e
+from berrante.ops.color import hsv_to_rgb, rgb_to_hsv
 from berrante.ops.conv import Size, pair, window_geometry
+from berrante.ops.layout import batched, unbatched
 from berrante.ops.linalg import tensordot
 from berrante.ops.public import public
+from berrante.ops.reduction import sum
 from berrante.ops.shape import concatenate, moveaxis
 from berrante.ops.warp import affine_transform, map_coordinates
 
@@ -69,23 +73,6 @@ def _weights(name: str, n: int, out: int, antialias: bool) -> np.ndarray:
     return np.where(np.abs(total) > 1e-6, w / np.where(total == 0, 1, total), 0.0).astype(np.float32)
 
 
-def _batch(name: str, images: Any, data_format: str | None) -> tuple[Tensor, bool]:
-    """Images as [N, H, W, C], and whether there was only one, without N."""
-    x = as_tensor(images)
-    if len(x.shape) not in (3, 4):
-        raise ValueError(f"[{name}] expected 3-D or 4-D images; received shape {x.shape}")
-    if data_format not in (None, "channels_last", "channels_first"):
-        raise ValueError(f"[{name}] expected data_format channels_last or channels_first; received {data_format!r}")
-    one = len(x.shape) == 3
-    x = p.reshape(x, (1, *x.shape)) if one else x
-    return (moveaxis(x, 1, -1) if data_format == "channels_first" else x), one
-
-
-def _unbatch(y: Tensor, one: bool, data_format: str | None) -> Tensor:
-    y = moveaxis(y, -1, 1) if data_format == "channels_first" else y
-    return p.reshape(y, y.shape[1:]) if one else y
-
-
 def _window(x: Tensor, top: int, left: int, height: int, width: int) -> Tensor:
     return p.slice_(x, (0, top, left, 0), (x.shape[0], height, width, x.shape[3]))
 
@@ -116,7 +103,7 @@ def resize(
             "[resize] expected size (height, width), fill_mode 'constant', and at most one of crop_to_aspect_ratio and "
             f"pad_to_aspect_ratio; received {size}, {fill_mode!r}, {crop_to_aspect_ratio}, {pad_to_aspect_ratio}"
         )
-    x, one = _batch("resize", images, data_format)
+    x, one = batched("resize", images, data_format)
     out = (int(size[0]), int(size[1]))
     dtype, x = x.dtype, cast(x, "float32")
     if crop_to_aspect_ratio or pad_to_aspect_ratio:
@@ -127,7 +114,7 @@ def resize(
         rows, columns = (_weights(interpolation, n, m, antialias) for n, m in zip(x.shape[1:3], out, strict=True))
         y = moveaxis(tensordot(rows, x, ([1], [1])), 0, 1)
         y = moveaxis(tensordot(columns, y, ([1], [2])), 0, 2)
-    y = _unbatch(y, one, data_format)
+    y = unbatched(y, one, data_format)
     return cast(y, dtype) if interpolation == "nearest" else y
 
 
@@ -166,11 +153,11 @@ def pad_images(
     data_format: str | None = None,
 ) -> Tensor:  # fmt: skip
     """Zeros around images: of each dimension two of (before, after, target)."""
-    x, one = _batch("pad_images", images, data_format)
+    x, one = batched("pad_images", images, data_format)
     n, h, w, c = x.shape
     top, bottom = _three("pad_images", top_padding, bottom_padding, target_height, h, 1)
     left, right = _three("pad_images", left_padding, right_padding, target_width, w, 1)
-    return _unbatch(p.pad_to(x, (n, top + h + bottom, left + w + right, c), (0, top, left, 0)), one, data_format)
+    return unbatched(p.pad_to(x, (n, top + h + bottom, left + w + right, c), (0, top, left, 0)), one, data_format)
 
 
 @public
@@ -180,13 +167,13 @@ def crop_images(
     target_width: int | None = None, data_format: str | None = None,
 ) -> Tensor:  # fmt: skip
     """Images without their borders: of each dimension two of (before, after, target)."""
-    x, one = _batch("crop_images", images, data_format)
+    x, one = batched("crop_images", images, data_format)
     _, h, w, _ = x.shape
     top, bottom = _three("crop_images", top_cropping, bottom_cropping, target_height, h, -1)
     left, right = _three("crop_images", left_cropping, right_cropping, target_width, w, -1)
     if h - top - bottom < 1 or w - left - right < 1:
         raise ValueError(f"[crop_images] nothing is left of images of {h} x {w}")
-    return _unbatch(_window(x, top, left, h - top - bottom, w - left - right), one, data_format)
+    return unbatched(_window(x, top, left, h - top - bottom, w - left - right), one, data_format)
 
 
 # --- colours and patches --------------------------------------------------------------------------------------------
@@ -195,13 +182,13 @@ def crop_images(
 @public
 def rgb_to_grayscale(images: Any, data_format: str | None = None) -> Tensor:
     """The luma 0.2989 R + 0.587 G + 0.114 B, one channel."""
-    x, one = _batch("rgb_to_grayscale", images, data_format)
+    x, one = batched("rgb_to_grayscale", images, data_format)
     if x.shape[3] not in (1, 3):
         raise ValueError(f"[rgb_to_grayscale] expected 1 or 3 channels; received {x.shape[3]}")
     if x.shape[3] == 3:
         y = tensordot(cast(x, "float32"), np.asarray([[0.2989], [0.5870], [0.1140]], np.float32), ([3], [0]))
         x = cast(y, x.dtype)
-    return _unbatch(x, one, data_format)
+    return unbatched(x, one, data_format)
 
 
 @public
@@ -210,7 +197,7 @@ def extract_patches(
     data_format: str | None = None,
 ) -> Tensor:  # fmt: skip
     """Windows of images as channels: [(N,) H, W, C] -> [(N,) H', W', window elements]; strides default to the size."""
-    x, one = _batch("extract_patches", images, data_format)
+    x, one = batched("extract_patches", images, data_format)
     window = pair("extract_patches", size, 2)
     s = window if strides is None else pair("extract_patches", strides, 2)
     d = pair("extract_patches", dilation_rate, 2)
@@ -223,7 +210,7 @@ def extract_patches(
         for i in range(window[0])
         for j in range(window[1])
     ]
-    return _unbatch(concatenate(parts, -1), one, data_format)
+    return unbatched(concatenate(parts, -1), one, data_format)
 
 
 @public
@@ -234,17 +221,18 @@ def gaussian_blur(
     """Images smoothed by a normal kernel, zeros outside."""
     from berrante.ops.conv import depthwise_conv
 
-    x, one = _batch("gaussian_blur", images, data_format)
+    x, one = batched("gaussian_blur", images, data_format)
     bells = []
     for k, deviation in zip(kernel_size, sigma, strict=True):
-        bell = np.exp(-0.5 * ((np.arange(k) - (k - 1) / 2) / deviation) ** 2)
-        bells.append(bell / bell.sum())
-    kernel = np.outer(bells[1], bells[0]).astype(np.float32)[:, :, None, None]
-    kernel = np.repeat(kernel, x.shape[3], 2)
-    return _unbatch(depthwise_conv(x, kernel, 1, "same"), one, data_format)
+        at = e.divide((np.arange(k) - (k - 1) / 2).astype(np.float32), deviation)
+        bell = e.exp(e.multiply(e.square(at), -0.5))
+        bells.append(e.divide(bell, sum(bell)))
+    kernel = e.multiply(p.reshape(bells[1], (-1, 1, 1, 1)), p.reshape(bells[0], (1, -1, 1, 1)))
+    kernel = p.broadcast_to(kernel, (*kernel.shape[:2], x.shape[3], 1))
+    return unbatched(depthwise_conv(x, kernel, 1, "same"), one, data_format)
 
 
 __all__ = [
-    "affine_transform", "crop_images", "extract_patches", "gaussian_blur", "map_coordinates", "pad_images", "resize",
-    "rgb_to_grayscale", "upsample",
+    "affine_transform", "crop_images", "extract_patches", "gaussian_blur", "hsv_to_rgb", "map_coordinates", "pad_images",
+    "resize", "rgb_to_grayscale", "rgb_to_hsv", "upsample",
 ]  # fmt: skip

@@ -163,7 +163,7 @@ class Optimizer(OptimizerState):
         gs = [ops.cast(g, "float32") for g, _ in pairs]
         gs = gs if scale is None else [ops.divide(g, float(scale)) for g in gs]
         # Accumulated gradients are clipped as a mean, in the update itself.
-        gs = gs if self.gradient_accumulation_steps else self._clip(gs)
+        gs = gs if self.gradient_accumulation_steps else self._clip_gradients(gs)
         whole = len(pairs) == len(variables) and variables == self._trainable and self._flatten()
         self._update_all(gs, [v for _, v in pairs], self._rate(), whole)
         for _, v in pairs:
@@ -191,7 +191,7 @@ class Optimizer(OptimizerState):
         if steps:
             due = ops.equal(ops.mod(ops.add(self._iterations.value, 1), steps), 0)
             sums = [ops.add(g, self._slot("gradient_accumulator", v).value) for g, v in zip(gs, variables, strict=True)]
-            gs = self._clip([ops.divide(s, float(steps)) for s in sums])
+            gs = self._clip_gradients([ops.divide(s, float(steps)) for s in sums])
             for v, s in zip(variables, sums, strict=True):
                 self._slot("gradient_accumulator", v).assign(ops.where(due, 0.0, s))
         if whole:
@@ -233,7 +233,8 @@ class Optimizer(OptimizerState):
     def _finish(self, due: Any) -> None:
         """Once a step, after all variables; `due` is None or says whether this step updated."""
 
-    def _clip(self, grads: list[Any]) -> list[Any]:
+    def _clip_gradients(self, grads: list[Any]) -> list[Any]:
+        """Gradients no larger than the optimizer's arguments allow."""
         if self.clipnorm is not None and self.clipnorm > 0:
             limit = float(self.clipnorm)
             norms = [ops.maximum(ops.sqrt(ops.sum(ops.square(g))), limit) for g in grads]

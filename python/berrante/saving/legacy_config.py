@@ -34,7 +34,7 @@ _ARGUMENTS = {
     "W_regularizer": "kernel_regularizer", "b_regularizer": "bias_regularizer", "U_regularizer": "recurrent_regularizer",
     "W_constraint": "kernel_constraint", "b_constraint": "bias_constraint", "U_constraint": "recurrent_constraint",
     "dropout_W": "dropout", "dropout_U": "recurrent_dropout", "pool_length": "pool_size", "stride": "strides",
-    "p": "rate", "sigma": "stddev", "length": "size", "beta_init": "beta_initializer", "gamma_init": "gamma_initializer",
+    "p": "rate", "length": "size", "beta_init": "beta_initializer", "gamma_init": "gamma_initializer",
     "atrous_rate": "dilation_rate", "input_dtype": "dtype", "batch_input_shape": "batch_input_shape",
 }  # fmt: skip
 _FORMATS = {"tf": "channels_last", "th": "channels_first", "default": None}
@@ -110,6 +110,8 @@ def _layer(name: str, config: Config) -> Config:
         config["kernel_size"] = [config.pop("nb_row"), config.pop("nb_col")]
     if name.startswith("SeparableConv") and "init" in config:
         config["depthwise_initializer"] = config["pointwise_initializer"] = config.pop("init")
+    if name == "GaussianNoise" and "sigma" in config:
+        config["stddev"] = config.pop("sigma")
     for old, new in _ARGUMENTS.items():
         if old in config and old != new:
             value = config.pop(old)

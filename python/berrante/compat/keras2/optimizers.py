@@ -89,7 +89,7 @@ class Optimizer(core.Optimizer):
         t = ops.cast(self.iterations.value, "float32")
         return ops.divide(rate, ops.add(1.0, ops.multiply(self.decay.value, t)))
 
-    def _clip(self, grads: list[Any]) -> list[Any]:
+    def _clip_gradients(self, grads: list[Any]) -> list[Any]:
         if self.clipnorm is not None and self.clipnorm > 0:
             norm = ops.sqrt(ops.sum(ops.stack([ops.sum(ops.square(g)) for g in grads])))
             over = ops.greater_equal(norm, self.clipnorm)
@@ -111,7 +111,7 @@ class Optimizer(core.Optimizer):
         """The (clipped) gradients of a symbolic loss."""
         from berrante.compat.backend.symbolic import gradients
 
-        return self._clip(gradients(loss, list(params)))
+        return self._clip_gradients(gradients(loss, list(params)))
 
     @property
     def weights(self) -> list[Variable]:
