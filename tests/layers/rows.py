@@ -73,6 +73,8 @@ ROWS = [
     *(Row(f"{kind}Pooling2D", {"pool_size": 3, "strides": 2, "padding": "same"}, (2, 7, 6, 3), (2, 4, 3, 3), flip=True) for kind in ("Max", "Average", "Median")),
     *(Row(f"Global{kind}Pooling1D", {}, (2, 7, 3), (2, 3), flip=True) for kind in ("Max", "Average")),
     *(Row(f"Global{kind}Pooling2D", {"keepdims": True}, (2, 7, 6, 3), (2, 1, 1, 3), flip=True) for kind in ("Max", "Average")),
+    *(Row(f"Adaptive{kind}Pooling1D", {"output_size": 3}, (2, 7, 3), (2, 3, 3), flip=True) for kind in ("Max", "Average")),
+    *(Row(f"Adaptive{kind}Pooling2D", {"output_size": (2, 5)}, (2, 7, 6, 3), (2, 2, 5, 3), flip=True) for kind in ("Max", "Average")),
     Row("ReLU", {"max_value": 2.0, "negative_slope": 0.1, "threshold": 0.2}, (2, 3), (2, 3)),
     Row("LeakyReLU", {}, (2, 3), (2, 3)),
     Row("PReLU", {"shared_axes": [1]}, (2, 4, 3), (2, 4, 3), {"alpha": (1, 3)}),

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from parity.harness import Case
-from parity.layer_cases import ACTIVATIONS, Rng, layer_case, maybe, pick, regularized, values, whole
+from parity.layer_cases import ACTIVATIONS, Rng, image, layer_case, maybe, pick, regularized, size, values, whole
 
 
 def einsum_dense(rng: Rng) -> Case:
@@ -93,10 +93,22 @@ def reversible_embedding(rng: Rng) -> Case:
     return layer_case(rng, "ReversibleEmbedding", kwargs, [], arrays=[x], make=make, rtol=1e-3, atol=1e-4, config=False)
 
 
+def adaptive_pooling(rng: Rng) -> Case:
+    n = whole(rng, 1, 2)
+    name = pick(rng, "AdaptiveMaxPooling", "AdaptiveAveragePooling") + f"{n}D"
+    data_format = pick(rng, "channels_last", "channels_first")
+    shape = image(rng, n, data_format, 2, 9, whole(rng, 1, 3))
+    least = min(shape[1:-1] if data_format == "channels_last" else shape[2:])
+    return layer_case(
+        rng, name, {"output_size": size(rng, n, 1, least), "data_format": data_format}, [shape], backends=("jax",)
+    )
+
+
 KINDS: dict[str, Callable[[Rng], Case]] = {
     "EinsumDense": einsum_dense,
     "Attention": attention("Attention"),
     "AdditiveAttention": attention("AdditiveAttention"),
     "heads": heads,
+    "adaptive pooling": adaptive_pooling,
     "ReversibleEmbedding": reversible_embedding,
 }

@@ -27,6 +27,7 @@ class KerasTensor:
 
     __array_priority__ = 100
     __array_ufunc__ = None
+    sparse = ragged = False  # tensors are dense
 
     def __init__(
         self, shape: Any, dtype: Any = "float32", name: str | None = None, *, sparse: bool = False, ragged: bool = False

@@ -1,6 +1,12 @@
 """Layers, with the names and defaults of keras.layers, and median pooling."""
 
 from berrante.layers.activation import ELU, LeakyReLU, PReLU, ReLU, Softmax, ThresholdedReLU
+from berrante.layers.adaptive import (
+    AdaptiveAveragePooling1D,
+    AdaptiveAveragePooling2D,
+    AdaptiveMaxPooling1D,
+    AdaptiveMaxPooling2D,
+)
 from berrante.layers.attention import AdditiveAttention, Attention
 from berrante.layers.colors import (
     AutoContrast,

@@ -79,7 +79,8 @@ class Loss:
             reduction = "sum_over_batch_size"
         if reduction not in REDUCTIONS:
             raise ValueError(
-                f"{type(self).__name__}: expected reduction {', '.join(map(str, REDUCTIONS))}; received {reduction!r}"
+                f"{type(self).__name__}: Invalid value for argument `reduction`. Expected {', '.join(map(str, REDUCTIONS))}. "
+                f"Received: reduction={reduction}"
             )
         from berrante.layers.layer import snake_case, unique_name
 

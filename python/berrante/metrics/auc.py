@@ -41,13 +41,13 @@ class AUC(_Counting):
         self.curve = getattr(curve, "value", str(curve)).upper()
         self.summation_method = getattr(summation_method, "value", str(summation_method)).lower()
         if self.curve not in _CURVES:
-            raise ValueError(f"AUC: expected curve {', '.join(_CURVES)}; received {curve!r}")
+            raise ValueError(f'Invalid AUC curve value: "{curve}". Expected {", ".join(_CURVES)}.')
         if self.summation_method not in _SUMS:
-            raise ValueError(f"AUC: expected summation_method {', '.join(_SUMS)}; received {summation_method!r}")
+            raise ValueError(f'Invalid AUC summation method value: "{summation_method}". Expected {", ".join(_SUMS)}.')
         self._own_thresholds = thresholds is not None
         if thresholds is None:
             if num_thresholds <= 1:
-                raise ValueError(f"AUC: expected num_thresholds above 1; received {num_thresholds}")
+                raise ValueError(f"AUC: Argument `num_thresholds` must be an integer > 1. Received: {num_thresholds}")
             inner = [(i + 1) / (num_thresholds - 1) for i in range(num_thresholds - 2)]
         else:
             inner = sorted(float(t) for t in thresholds)

@@ -69,7 +69,10 @@ def count_confusions(
         y_pred = _keep_top(y_pred, top_k)
     if class_id is not None:
         if len(y_pred.shape) == 1:
-            raise ValueError(f"class_id={class_id}: expected predictions (N, classes); received {tuple(y_pred.shape)}")
+            raise ValueError(
+                f"When class_id is provided, y_pred must be a 2D array with shape (num_samples, num_classes), found shape: "
+                f"{tuple(y_pred.shape)}; class_id is {class_id}"
+            )
         y_true, y_pred = (y[..., class_id : class_id + 1] for y in (y_true, y_pred))
     weights = ops.ones_like(y_pred) if weights is None else ops.broadcast_to(weights, y_pred.shape)
     if label_weights is not None:
@@ -210,9 +213,13 @@ class _AtConstraint(_Counting):
     def _setup_at(self, value: float, num_thresholds: int, class_id: int | None, name: str | None, dtype: Any) -> None:
         Metric.__init__(self, dtype, name)
         if not 0 <= value <= 1:
-            raise ValueError(f"{type(self).__name__}: expected {self.constraint} from 0 to 1; received {value}")
+            raise ValueError(
+                f"{type(self).__name__}: `{self.constraint}` must be in the range [0, 1]. Received: {value}"
+            )
         if num_thresholds <= 0:
-            raise ValueError(f"{type(self).__name__}: expected num_thresholds above 0; received {num_thresholds}")
+            raise ValueError(
+                f"{type(self).__name__}: Argument `num_thresholds` must be an integer > 0. Received: {num_thresholds}"
+            )
         setattr(self, self.constraint, value)
         self.value, self.num_thresholds, self.class_id = value, num_thresholds, class_id
         n = num_thresholds - 1

@@ -28,11 +28,22 @@ class FBetaScore(Metric):
     ) -> None:  # fmt: skip
         super().__init__(dtype, name)
         if average not in (None, "micro", "macro", "weighted"):
-            raise ValueError(f"FBetaScore: expected average None, micro, macro or weighted; received {average!r}")
-        if not isinstance(beta, float) or beta <= 0.0:
-            raise ValueError(f"FBetaScore: expected beta to be a float above 0; received {beta!r}")
-        if threshold is not None and not (isinstance(threshold, float) and 0.0 < threshold <= 1.0):
-            raise ValueError(f"FBetaScore: expected threshold to be a float in (0, 1]; received {threshold!r}")
+            raise ValueError(
+                "Invalid `average` argument value. Expected one of: {None, 'micro', 'macro', 'weighted'}. "
+                f"Received: average={average}"
+            )
+        for name, value in (("beta", beta), ("threshold", threshold)):
+            if not isinstance(value, float) and not (name == "threshold" and value is None):
+                raise ValueError(
+                    f"Invalid `{name}` argument value. It should be a Python float. Received: {name}={value} of type "
+                    f"'{type(value)}'"
+                )
+        if beta <= 0.0:
+            raise ValueError(f"Invalid `beta` argument value. It should be > 0. Received: beta={beta}")
+        if threshold is not None and not 0.0 < threshold <= 1.0:
+            raise ValueError(
+                f"Invalid `threshold` argument value. It should verify 0 < threshold <= 1. Received: threshold={threshold}"
+            )
         self.average, self.beta, self.threshold = average, beta, threshold
 
     def _build(self, y_true: Any, y_pred: Any) -> None:

@@ -206,9 +206,14 @@ class R2Score(Metric):
         super().__init__(dtype, name)
         known = (None, "uniform_average", "variance_weighted_average")
         if class_aggregation not in known:
-            raise ValueError(f"R2Score: expected class_aggregation of {known}; received {class_aggregation!r}")
+            raise ValueError(
+                f"Invalid value for argument `class_aggregation`. Expected one of {known}. "
+                f"Received: class_aggregation={class_aggregation}"
+            )
         if num_regressors < 0:
-            raise ValueError(f"R2Score: expected num_regressors of at least 0; received {num_regressors}")
+            raise ValueError(
+                f"Invalid value for argument `num_regressors`. Expected a value >= 0. Received: num_regressors={num_regressors}"
+            )
         self.class_aggregation, self.num_regressors = class_aggregation, num_regressors
         self.num_samples = self.add_variable((), "zeros", name="num_samples")
         self._built = False

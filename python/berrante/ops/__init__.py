@@ -6,6 +6,7 @@ placeholders). On concrete operands they run at once.
 
 from berrante.ops import numpy  # noqa: F401
 from berrante.ops import operators as _operators  # noqa: F401
+from berrante.ops.adaptive import *  # noqa: F403
 from berrante.ops.arithmetic import *  # noqa: F403
 from berrante.ops.control import *  # noqa: F403
 from berrante.ops.conv import conv, conv_transpose, depthwise_conv, separable_conv

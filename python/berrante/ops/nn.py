@@ -258,7 +258,9 @@ def _check_crossentropy(name: str, target: Tensor, output: Tensor, sparse: bool)
     expected = output.shape[:-1] if sparse else output.shape
     if target.shape != expected:
         raise ValueError(
-            f"[{name}] expected target of shape {expected} for output {output.shape}; received {target.shape}"
+            f"[{name}] expected target of shape {expected} for output {output.shape} "
+            + ("" if sparse else "(they must have the same shape)")
+            + f"; received {target.shape}"
         )
 
 
@@ -311,7 +313,10 @@ def binary_crossentropy(target: Any, output: Any, from_logits: bool = False) -> 
     """-(t * log(y) + (1 - t) * log(1 - y)), elementwise; y is clipped to [1e-7, 1 - 1e-7]."""
     target, output = cast(target, "float32"), cast(output, "float32")
     if target.shape != output.shape:
-        raise ValueError(f"[binary_crossentropy] expected target of shape {output.shape}; received {target.shape}")
+        raise ValueError(
+            "[binary_crossentropy] Arguments `target` and `output` must have the same shape. Received: "
+            f"target.shape={target.shape}, output.shape={output.shape}"
+        )
     if from_logits:
         return e.add(e.subtract(relu(output), e.multiply(output, target)), softplus(e.negative(e.absolute(output))))
     y = e.clip(output, EPSILON, 1.0 - EPSILON)

@@ -111,6 +111,12 @@ def _reflected(function: Any) -> Any:
     return lambda x, y: function(y, x)
 
 
+def _compared(function: Any) -> Any:
+    """== or != with numbers and arrays; with anything else Python's own, which compares identities."""
+    known = (Tensor, Variable, KerasTensor, np.ndarray, np.generic, bool, int, float, list, tuple)
+    return lambda x, y: function(x, y) if isinstance(y, known) else NotImplemented
+
+
 _METHODS = {
     "__add__": e.add, "__radd__": _reflected(e.add), "__sub__": e.subtract, "__rsub__": _reflected(e.subtract),
     "__mul__": e.multiply, "__rmul__": _reflected(e.multiply), "__truediv__": e.divide,
@@ -119,19 +125,19 @@ _METHODS = {
     "__matmul__": linalg.matmul, "__rmatmul__": _reflected(linalg.matmul), "__neg__": e.negative,
     "__pos__": lambda x: x, "__abs__": e.absolute, "__invert__": e.logical_not, "__and__": e.logical_and,
     "__or__": e.logical_or, "__xor__": e.logical_xor, "__lt__": e.less, "__le__": e.less_equal, "__gt__": e.greater,
-    "__ge__": e.greater_equal, "__eq__": e.equal, "__ne__": e.not_equal, "__getitem__": getitem,
+    "__ge__": e.greater_equal, "__eq__": _compared(e.equal), "__ne__": _compared(e.not_equal), "__getitem__": getitem,
     "astype": _astype, "reshape": _reshape, "sum": reduction.sum, "mean": reduction.mean, "max": reduction.max,
     "min": reduction.min, "transpose": s.transpose, "T": property(s.transpose),
 }  # fmt: skip
 
 
 def install() -> None:
-    """Puts the methods on the three classes. Tensors compare by value and hash by identity."""
+    """Puts the methods on the three classes. Tensors compare element by element and hash by identity."""
     for cls in (Tensor, Variable, KerasTensor):
         methods = _METHODS if cls is KerasTensor else {**_METHODS, "__iter__": _iterate}
         for name, method in methods.items():
-            # Graphs keep tensors and variables in sets and dicts, which need equality by identity.
-            if name in ("__eq__", "__ne__"):
+            # Variables are found in lists, which need equality by identity; KerasTensors have no values to compare.
+            if name in ("__eq__", "__ne__") and cls is not Tensor:
                 continue
             setattr(cls, name, method)
 
