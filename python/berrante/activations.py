@@ -47,7 +47,7 @@ def relu(x: Any, negative_slope: float = 0.0, max_value: float | None = None, th
         y = ops.relu(x)
     else:
         below = ops.multiply(ops.subtract(x, threshold), negative_slope)
-        y = ops.where(ops.greater_equal(x, threshold) if threshold else ops.greater(x, 0.0), x, below)
+        y = ops.where(ops.greater(x, threshold), x, below)
     return y if max_value is None else ops.minimum(y, max_value)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from typing import Any
 
 import numpy as np
@@ -44,3 +45,37 @@ def test_layers_without_weights_are_built_at_once() -> None:
     assert not layer.built
     layer(np.zeros((2, 3), np.float32))
     assert layer.seen == (2, 3)
+
+
+def test_relu_is_below_its_threshold_at_it() -> None:
+    x = np.array([-10.0, 0.0, 5.0, 5.5, 10.0], np.float32)
+    np.testing.assert_allclose(k.activations.relu(x, threshold=5.0), [0, 0, 0, 5.5, 10])
+    y = k.activations.relu(x, negative_slope=0.5, max_value=6.0, threshold=5.0)
+    np.testing.assert_allclose(y, [-7.5, -2.5, 0, 5.5, 6])
+
+
+def test_metrics_find_state_in_lists_and_dicts() -> None:
+    metric = k.metrics.Mean()
+    metric.more = {"a": [k.Variable(0.0), k.Variable(1.0)], "b": k.metrics.Sum()}
+    assert len(metric.variables) == 5
+    metric.more["b"].update_state(3.0)
+    metric.reset_state()
+    assert float(metric.more["b"].result()) == 0.0
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam", "Adafactor", "Ftrl", "LossScaleOptimizer"])
+def test_optimizers_are_copied_with_their_state(name: str) -> None:
+    starts = [np.array([1.0, -2.0], np.float32), np.array([[0.5]], np.float32)]
+    variables = [k.Variable(s) for s in starts]
+    scaled = name == "LossScaleOptimizer"
+    optimizer = k.optimizers.LossScaleOptimizer(k.optimizers.Adam(0.1)) if scaled else getattr(k.optimizers, name)(0.1)
+    grads = [np.array([0.3, 0.2], np.float32), np.array([[1.0]], np.float32)]
+    optimizer.apply(grads, variables)
+    copied = pickle.loads(pickle.dumps(optimizer))  # noqa: S301
+    assert copied.get_config() == optimizer.get_config()
+    twins = [k.Variable(v.numpy()) for v in variables]
+    optimizer.apply(grads, variables)
+    copied.apply(grads, twins)
+    for v, twin in zip(variables, twins, strict=True):
+        np.testing.assert_allclose(v.numpy(), twin.numpy(), rtol=1e-6)
+    assert int(copied.iterations) == 2

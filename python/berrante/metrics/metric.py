@@ -8,6 +8,7 @@ import numpy as np
 
 from berrante import ops
 from berrante.graph import trace
+from berrante.graph.tape import flatten
 from berrante.graph.tensor import standard_dtype
 from berrante.graph.variable import Variable
 
@@ -32,7 +33,7 @@ class Metric:
         dtype: of the state; float32 by default.
         name: in logs; by default the class's name in snake case.
 
-    Variables and metrics assigned to attributes are part of the state.
+    Variables and metrics assigned to attributes, also in lists and dicts, are part of the state.
     """
 
     # "up" or "down": which way is better, for callbacks in mode "auto".
@@ -50,13 +51,19 @@ class Metric:
             self.__dict__[attribute] = []
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if isinstance(value, (Variable, Metric)) and "_variables" in self.__dict__:
-            if isinstance(value, Metric):
-                self._metrics.append(value)
-            elif not any(value is v for v in self._variables):
-                self._variables.append(value)
-                self._initial.append(value.numpy())
+        if "_variables" in self.__dict__:
+            nested = isinstance(value, (list, tuple, dict)) and not name.startswith("_")
+            for item in flatten(value) if nested else [value]:
+                self._track(item)
         object.__setattr__(self, name, value)
+
+    def _track(self, value: Any) -> None:
+        if isinstance(value, Metric):
+            if not any(value is m for m in self._metrics):
+                self._metrics.append(value)
+        elif isinstance(value, Variable) and not any(value is v for v in self._variables):
+            self._variables.append(value)
+            self._initial.append(value.numpy())
 
     @property
     def dtype(self) -> str:

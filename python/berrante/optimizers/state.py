@@ -45,6 +45,7 @@ class OptimizerState:
         self._no_decay: set[Variable] = set()
         self._no_decay_names: list[Any] = []
         self._flat: FlatVariable | None = None
+        self._waiting: list[np.ndarray] | None = None  # a copy's values until it is built
         self._flat_slots: dict[str, FlatVariable] = {}
         # Own optimizers define Keras' update_step(gradient, variable, learning_rate); rules take their slots, too.
         self._takes_slots = len(inspect.signature(self.update_step).parameters) > 3  # type: ignore[attr-defined]
@@ -91,6 +92,10 @@ class OptimizerState:
                 for name in group:
                     self._slots[name].append(self._add(_slot_name(v, name), self._slot_start(name, v)))
         self.built = True
+        if self._waiting is not None and len(self._waiting) == len(self.variables):
+            for v, value in zip(self.variables, self._waiting, strict=True):
+                v.assign(value)
+        self._waiting = None
 
     def _slot_start(self, slot: str, variable: Variable) -> np.ndarray:
         """A slot's first value for a variable."""
@@ -254,6 +259,10 @@ class OptimizerState:
         for i, v in enumerate(self.variables):
             v.assign(np.asarray(store[str(i)]))
 
+    def __reduce__(self) -> Any:
+        """Through config and values; slots get theirs when the copy is built."""
+        return _restored, (type(self), self.get_config(), [v.numpy() for v in self.variables])  # type: ignore[attr-defined]
+
     def stateless_apply(self, optimizer_variables: Any, grads: Any, trainable_variables: Any) -> tuple[list, list]:
         """apply on given values of both kinds of variables; gives their new values and leaves the own ones alone."""
         own = [*self._trainable, *self.variables]
@@ -274,6 +283,15 @@ class OptimizerState:
             for v, value in zip(own, before, strict=True):
                 v.assign(value)
         return after[: len(self._trainable)], after[len(self._trainable) :]
+
+
+def _restored(cls: Any, config: dict[str, Any], values: list[np.ndarray]) -> Any:
+    """A copy of an optimizer."""
+    optimizer = cls.from_config(config)
+    for v, value in zip(optimizer._variables, values, strict=False):  # iteration, learning rate
+        v.assign(value)
+    optimizer._waiting = values
+    return optimizer
 
 
 def _slot_name(variable: Variable, slot: str) -> str:
