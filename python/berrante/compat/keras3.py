@@ -14,6 +14,8 @@ from berrante.dtype_policies import dtype_policy, set_dtype_policy
 from berrante.graph.keras_tensor import KerasTensor
 from berrante.graph.tensor import standard_dtype
 from berrante.graph.variable import Variable
+from berrante.layers.masking import get_mask as get_keras_mask
+from berrante.layers.masking import set_mask as set_keras_mask
 from berrante.ops import cast, cond, convert_to_numpy, convert_to_tensor, shape, vectorized_map
 from berrante.random import SeedGenerator
 
@@ -98,3 +100,26 @@ global_policy, set_global_policy = dtype_policy, set_dtype_policy
 def enable_unsafe_deserialization() -> None:
     """Refused: nothing may turn the guards of files off."""
     raise ValueError("enable_unsafe_deserialization: berrante never runs code from files; register classes instead")
+
+
+def enable_flash_attention() -> None:
+    """Refused: berrante has no flash attention."""
+    raise ValueError(
+        "enable_flash_attention: berrante has no flash attention; attention layers compute in the plain way"
+    )
+
+
+def disable_flash_attention() -> None:
+    """Nothing to do: there is none."""
+
+
+def is_flash_attention_enabled() -> bool:
+    """False."""
+    return False
+
+
+def name_scope(name: str, **_: Any) -> Any:
+    """A context that changes nothing: names of variables come from their layers."""
+    from contextlib import nullcontext
+
+    return nullcontext()

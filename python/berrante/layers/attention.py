@@ -35,7 +35,10 @@ class Attention(Layer):
     ) -> None:  # fmt: skip
         super().__init__(**kwargs)
         if score_mode not in ("dot", "concat"):
-            raise ValueError(f"{self._label()} expected score_mode dot or concat; received {score_mode!r}")
+            raise ValueError(
+                f"{self._label()} Invalid value for argument score_mode. Expected one of {{'dot', 'concat'}}. "
+                f"Received: score_mode={score_mode}"
+            )
         self.use_scale, self.score_mode, self.dropout, self.seed = use_scale, score_mode, dropout, seed
         if dropout > 0:
             self.seed_generator = random.SeedGenerator(seed)
@@ -57,7 +60,7 @@ class Attention(Layer):
         if mask is not None and len(mask) not in (2, 3):
             raise ValueError(f"accepts mask list of length 2 or 3; received length {len(mask)}")
 
-    def _scores(self, query: Any, key: Any) -> Any:
+    def _calculate_scores(self, query: Any, key: Any) -> Any:
         """[..., T, S]: how much each query asks for each key."""
         if self.score_mode == "dot":
             scores = ops.matmul(query, ops.swapaxes(key, -2, -1))
@@ -73,7 +76,7 @@ class Attention(Layer):
         self._check_list(inputs, mask)
         query, value, key = inputs[0], inputs[1], inputs[-1]
         query_mask, value_mask = (None, None) if not mask else mask[:2]
-        scores = self._scores(query, key)
+        scores = self._calculate_scores(query, key)
         seen: Any = None if value_mask is None else ops.expand_dims(ops.cast(value_mask, "bool"), -2)
         if use_causal_mask:
             causal = np.tri(scores.shape[-2], scores.shape[-1], dtype=bool)[None]
@@ -88,12 +91,12 @@ class Attention(Layer):
             y = ops.where(ops.expand_dims(ops.cast(query_mask, "bool"), -1), y, 0.0)
         return (y, weights) if return_attention_scores else y
 
-    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """The queries' mask."""
-        self._check_list(inputs, previous_mask)
-        if previous_mask is None or previous_mask[0] is None:
+        self._check_list(inputs, mask)
+        if mask is None or mask[0] is None:
             return None
-        return ops.convert_to_tensor(previous_mask[0])
+        return ops.convert_to_tensor(mask[0])
 
     def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
         return (*input_shape[0][:-1], input_shape[1][-1])
@@ -112,6 +115,6 @@ class AdditiveAttention(Attention):
         if self.use_scale:
             self.scale = self.add_weight((input_shape[0][-1],), "glorot_uniform", name="scale")
 
-    def _scores(self, query: Any, key: Any) -> Any:
+    def _calculate_scores(self, query: Any, key: Any) -> Any:
         pairs = ops.tanh(ops.add(ops.expand_dims(query, -2), ops.expand_dims(key, -3)))
         return ops.sum(pairs if self.scale is None else ops.multiply(pairs, self.scale), -1)

@@ -32,14 +32,14 @@ class LossScaleOptimizer(Optimizer):
     ) -> None:  # fmt: skip
         if not kwargs.pop("dynamic", True):
             raise ValueError(
-                "LossScaleOptimizer: no longer supports `dynamic=False`; set `loss_scale_factor` on the inner optimizer"
+                "LossScaleOptimizer: no longer supports `dynamic=False`; set `loss_scale_factor` on the `inner_optimizer`"
             )
         for key, value in kwargs.items():
             if key not in COMMON or value != COMMON[key]:
                 raise ValueError(
-                    f"LossScaleOptimizer does not support `{key}`; set it on the inner optimizer. Received {key}={value!r}"
+                    f"LossScaleOptimizer does not support `{key}`; set it on the `inner_optimizer`. Received {key}={value!r}"
                     if key in COMMON
-                    else f"LossScaleOptimizer does not support arguments: `{key}`"
+                    else f"LossScaleOptimizer does not support arguments: `{'`, `'.join(kwargs)}`"
                 )
         super().__init__(learning_rate=0.0, name=name)
         self.inner_optimizer = inner_optimizer
