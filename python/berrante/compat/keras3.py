@@ -103,10 +103,7 @@ def enable_unsafe_deserialization() -> None:
 
 
 def enable_flash_attention() -> None:
-    """Refused: berrante has no flash attention."""
-    raise ValueError(
-        "enable_flash_attention: berrante has no flash attention; attention layers compute in the plain way"
-    )
+    """Accepted: it asks for a faster way where there is one, and attention has only the plain way here."""
 
 
 def disable_flash_attention() -> None:
@@ -116,6 +113,11 @@ def disable_flash_attention() -> None:
 def is_flash_attention_enabled() -> bool:
     """False."""
     return False
+
+
+def removesuffix(text: str, suffix: str) -> str:
+    """The text without an ending (keras.src.utils has it)."""
+    return text.removesuffix(suffix)
 
 
 def name_scope(name: str, **_: Any) -> Any:
