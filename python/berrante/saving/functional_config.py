@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 from collections import deque
 from typing import Any
@@ -168,8 +169,7 @@ class _Rebuilding:
                     blocked.setdefault(missing.args[0], []).append(name)
                     break
                 layer = self.layers[name]
-                known = set(layer.parameters) if isinstance(layer, Operation) else layer._arguments()
-                kwargs = {k: v for k, v in kwargs.items() if v is not None or k in known}
+                kwargs = _said(layer, kwargs)
                 made = layer(*args, **kwargs)
                 for i, tensor in enumerate(flatten(made)):
                     self.tensors[name, self.counts[name], i] = tensor
@@ -194,6 +194,14 @@ class _Rebuilding:
         if isinstance(x, (list, tuple)):
             return [self.ends(v) for v in x]
         raise ValueError(f"expected the model's inputs or outputs; received {str(x)[:100]}")
+
+
+def _said(layer: Layer | Operation, kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Keywords without those that Keras fills in: None, and `training` as the layer has it by itself."""
+    parameters = layer.parameters if isinstance(layer, Operation) else inspect.signature(layer.call).parameters
+    usual = parameters["training"].default if "training" in parameters else None
+    kwargs = {k: v for k, v in kwargs.items() if v is not None or k in parameters}
+    return {k: v for k, v in kwargs.items() if k != "training" or v is not usual}
 
 
 def _first_calls(structure: Any) -> dict[str, int]:

@@ -58,7 +58,7 @@ def collect(optimizer: Any, file: Any, order: list[Variable]) -> list[tuple[Vari
     for name in names:
         leaf = name.split(":")[0].split("/")[-1]
         if leaf in _ITERATIONS:
-            found.append((optimizer.iterations, name))
+            found.append((optimizer._iterations, name))
         elif leaf in _RATES:
             found.append((optimizer._learning_rate, name))
         elif leaf in _PRODUCTS:
@@ -72,7 +72,7 @@ def collect(optimizer: Any, file: Any, order: list[Variable]) -> list[tuple[Vari
             raise Mismatch(f"optimizer, {name}: expected shape {variable.shape}; the file has {datasets[name].shape}")
     pairs = [(v, values(datasets[name], f"optimizer, {name}")) for v, name in found]
     if product is not None and not any(v is product for v, _ in pairs):
-        steps = next((int(value) for v, value in pairs if v is optimizer.iterations), 0)
+        steps = next((int(value) for v, value in pairs if v is optimizer._iterations), 0)
         pairs.append((product, _momentum_product(optimizer.beta_1, steps)))
     return pairs
 
@@ -98,7 +98,7 @@ def _slots(optimizer: Any, names: list[str], datasets: dict[str, Any], order: li
         for name, slot in zip(names, told, strict=True):
             by_slot[str(slot)].append(name)
         groups = {slot: found for slot, found in by_slot.items() if found}
-        if all(len(found) == n for found in groups.values()) and _fits(groups, datasets, order):
+        if all(len(found) == n for found in groups.values()) and _fits(groups, datasets, slots, place, order):
             return _paired(groups, slots, place, order)
     # By order: equal runs, one a slot; amsgrad's placeholders do not count.
     while (
@@ -109,10 +109,10 @@ def _slots(optimizer: Any, names: list[str], datasets: dict[str, Any], order: li
         names = names[:-n]
     if len(names) == n * len(slots):
         runs = {slot: names[i * n : (i + 1) * n] for i, slot in enumerate(slots)}
-        if _fits(runs, datasets, order):
+        if _fits(runs, datasets, slots, place, order):
             return _paired(runs, slots, place, order)
         turns = {slot: names[i :: len(slots)] for i, slot in enumerate(slots)}
-        if _fits(turns, datasets, order):
+        if _fits(turns, datasets, slots, place, order):
             return _paired(turns, slots, place, order)
     raise Mismatch(
         f"optimizer: expected {len(slots)} values ({', '.join(slots)}) for each of {n} variables; the file has "
@@ -120,12 +120,9 @@ def _slots(optimizer: Any, names: list[str], datasets: dict[str, Any], order: li
     )
 
 
-def _fits(groups: dict[str, list[str]], datasets: dict[str, Any], order: list[Variable]) -> bool:
-    return all(
-        tuple(datasets[name].shape) == v.shape
-        for names in groups.values()
-        for name, v in zip(names, order, strict=True)
-    )
+def _fits(groups: dict[str, list[str]], datasets: dict[str, Any], slots: Any, place: Any, order: list[Variable]) -> bool:
+    """Whether the datasets have the slots' shapes, which are not always those of the variables."""
+    return all(tuple(datasets[name].shape) == slot.shape for slot, name in _paired(groups, slots, place, order))
 
 
 def _paired(groups: dict[str, list[str]], slots: Any, place: Any, order: list[Variable]) -> list[tuple[Variable, str]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from berrante.saving.operation_config import is_operation
 from berrante.saving.registry import serialize_keras_object
 
 Config = dict[str, Any]
@@ -40,7 +41,7 @@ def _layer(node: Config) -> Config:
         if config.get("build_input_shape") is not None:
             made["build_input_shape"] = config["build_input_shape"]
         return {"class_name": name, "config": made}
-    if registered is not None:  # the user's own
+    if registered is not None or is_operation(node):  # the user's own, or what Keras 2 has no words for
         return {k: node[k] for k in ("module", "class_name", "config", "registered_name")}
     return {"class_name": name, "config": _arguments(name, config)}
 
@@ -102,5 +103,5 @@ def _value(x: Any) -> Any:
     if name in ("L1", "L2"):
         return {"class_name": "L1L2", "config": {"l1": config.get("l1", 0.0), "l2": config.get("l2", 0.0)}}
     if "layers" in config or "name" in config:
-        return _layer(x)  # a wrapped layer
+        return {"module": x.get("module"), **_layer(x), "registered_name": None}  # a wrapped layer
     return {"class_name": name, "config": {k: v for k, v in config.items() if v is not None or k == "seed"}}

@@ -98,8 +98,17 @@ def operation_node(name: str, node: Any, serialize: Callable[[Any], Any]) -> dic
 
 
 def is_operation(node: dict[str, Any]) -> bool:
-    """Whether a config's node is an operation rather than a layer."""
-    return str(node.get("module")).startswith(("keras.src.ops.", "keras.ops"))
+    """Whether a config's node is an operation rather than a layer.
+
+    Keras' `.h5` files name no modules: there, layers alone say whether they are trainable.
+    """
+    if "module" in node:
+        return str(node["module"]).startswith(("keras.src.ops.", "keras.ops"))
+    config = node.get("config")
+    bare = isinstance(config, dict) and "name" in config and not {"trainable", "batch_shape", "layers"} & set(config)
+    calls = node.get("inbound_nodes")
+    modern = isinstance(calls, list) and calls and all(isinstance(c, dict) and "args" in c for c in calls)
+    return bool(bare and modern) and _OTHER_NAMES.get(str(node.get("class_name")), node.get("class_name")) in operations()
 
 
 class Operation:
