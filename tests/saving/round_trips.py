@@ -180,6 +180,8 @@ def round_trip(index: int, seed: int, folder: Path, suffix: str = "") -> None:
         theirs = pass_on((berrante, ours), k, case, folder / "ours.weights.h5")
     for model in (ours, theirs):
         train(model, case.x, case.y, 2)
+    if name == "Nadam":  # whose product of momenta Keras does not save
+        return
     mostly_close("training goes on in Keras", weights_of(theirs), weights_of(ours))
     if legacy and name in UNWRITTEN:
         return

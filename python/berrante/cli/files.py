@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Any
 
@@ -9,8 +10,12 @@ from typing import Any
 def _load(path: str) -> Any:
     """The model of a file: an archive, HDF5, or a JSON config (without weights)."""
     from berrante.models import load_model, model_from_json
+    from berrante.saving.guard import MAX_JSON_BYTES, RefusedFile, regular_file
 
     if path.endswith(".json"):
+        regular_file(path)
+        if os.path.getsize(path) > MAX_JSON_BYTES:
+            raise RefusedFile(f"{path}: {os.path.getsize(path)} bytes of JSON, more than {MAX_JSON_BYTES}")
         with open(path, encoding="utf-8") as file:
             return model_from_json(file.read())
     return load_model(path)
@@ -40,8 +45,6 @@ def convert(source: str, target: str, config: str | None = None, overwrite: bool
     The target's name decides: `.keras`, `.weights.h5` (weights in Keras 3's layout), `.weights` (weights as Keras 2 wrote
     them), `.json` (the config), anything else a legacy HDF5 model. A file of weights alone needs the config of its model.
     """
-    import os
-
     from berrante.saving import save_model, save_weights
     from berrante.saving.guard import write_atomically
 

@@ -9,6 +9,7 @@ import io
 import json
 import os
 import re
+import stat
 import tempfile
 import zipfile
 import zlib
@@ -18,8 +19,10 @@ from typing import Any
 MAX_JSON_BYTES = 32 << 20
 MAX_JSON_DEPTH = 128
 MAX_MEMBERS = 10_000
-MAX_RATIO = 200
-# Objects (layers, initializers, losses ...) that one config may describe, and the longest name.
+# What an archive may expand to: so many times its size, above a floor. Weights hardly compress.
+MAX_RATIO = 32
+RATIO_FLOOR = 32 << 20
+# Objects (layers, initializers, losses ...) that one config may describe, layers with their calls, and the longest name.
 MAX_OBJECTS = 100_000
 MAX_LAYERS = 10_000
 MAX_NAME = 1_024
@@ -100,7 +103,8 @@ def check_config(config: Any, what: str = "config") -> None:
             raise RefusedFile(f"{what}: nested deeper than {MAX_JSON_DEPTH} levels")
         if isinstance(x, dict):
             objects += "class_name" in x
-            layers += "inbound_nodes" in x
+            calls = x.get("inbound_nodes")
+            layers += max(len(calls), 1) if isinstance(calls, list) else "inbound_nodes" in x
             if key == "layers":
                 layers += 1
             for k, v in x.items():
@@ -121,7 +125,7 @@ def check_config(config: Any, what: str = "config") -> None:
             ):
                 raise RefusedFile(f"{what}: {key}={x!r}, more than {MAX_EXTENT}")
     if layers > MAX_LAYERS:
-        raise RefusedFile(f"{what}: {layers} layers, more than {MAX_LAYERS}")
+        raise RefusedFile(f"{what}: {layers} layers or calls, more than {MAX_LAYERS}")
     if objects > MAX_OBJECTS:
         raise RefusedFile(f"{what}: {objects} objects, more than {MAX_OBJECTS}")
 
@@ -137,22 +141,52 @@ def open_archive(source: Any, what: str) -> zipfile.ZipFile:
         raise RefusedFile(f"{what}: not a readable archive ({error})") from None
     size = len(source.getvalue()) if isinstance(source, io.BytesIO) else os.path.getsize(source)
     try:
-        if len(infos) > MAX_MEMBERS:
-            raise RefusedFile(f"{what}: {len(infos)} members, more than {MAX_MEMBERS}")
-        if sum(i.file_size for i in infos) > max(size * MAX_RATIO, 1 << 20):
-            raise RefusedFile(f"{what}: its members expand to more than {MAX_RATIO} times the file")
-        names = [i.filename for i in infos]
-        if len(set(names)) != len(names) or any(n.startswith("/") or ".." in n.split("/") for n in names):
-            raise RefusedFile(f"{what}: member names repeat or leave the archive")
-        for info in infos:
-            if info.flag_bits & 1 or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-                raise RefusedFile(f"{what}: member {info.filename!r} is encrypted or packed in an unusual way")
-            if (info.external_attr >> 16) & 0o170000 == 0o120000:
-                raise RefusedFile(f"{what}: refused, member {info.filename!r} is a link")
+        _check_members(infos, size, what)
     except RefusedFile:
         archive.close()
         raise
     return archive
+
+
+def _check_members(infos: list[zipfile.ZipInfo], size: int, what: str) -> None:
+    if len(infos) > MAX_MEMBERS:
+        raise RefusedFile(f"{what}: {len(infos)} members, more than {MAX_MEMBERS}")
+    if sum(i.file_size for i in infos) > max(size * MAX_RATIO, RATIO_FLOOR):
+        raise RefusedFile(f"{what}: its members expand to more than {MAX_RATIO} times the file")
+    names = [i.filename for i in infos]
+    if len(set(names)) != len(names) or any(_leaves(info.orig_filename) for info in infos):
+        raise RefusedFile(f"{what}: member names repeat or leave the archive")
+    for info in infos:
+        if info.flag_bits & 1 or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise RefusedFile(f"{what}: member {info.filename!r} is encrypted or packed in an unusual way")
+        if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
+            raise RefusedFile(f"{what}: refused, member {info.filename!r} is a link or a device")
+        if info.compress_type == zipfile.ZIP_STORED and info.file_size != info.compress_size:
+            raise RefusedFile(f"{what}: member {info.filename!r} is stored, but of two sizes")
+    end = 0
+    for info in sorted(infos, key=lambda i: i.header_offset):
+        if info.header_offset < end:
+            raise RefusedFile(f"{what}: member {info.filename!r} overlaps another")
+        end = info.header_offset + _LOCAL_HEADER + info.compress_size
+    if end > size:
+        raise RefusedFile(f"{what}: its members do not fit into it")
+
+
+_LOCAL_HEADER = 30  # bytes before a member's name and data, at least
+
+
+def _leaves(name: str) -> bool:
+    """Whether a member's name is no plain relative path on every system."""
+    drive = len(name) > 1 and name[1] == ":"
+    return name.startswith("/") or drive or "\\" in name or "\0" in name or ".." in name.split("/")
+
+
+def regular_file(path: str) -> None:
+    """Refuses what is no plain file: folders, and devices and pipes, which may never end."""
+    if os.path.isdir(path):
+        raise IsADirectoryError(f"expected a file; {path!r} is a folder")
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise RefusedFile(f"{path}: refused, it is no plain file")
 
 
 def read_member(archive: zipfile.ZipFile, name: str, what: str) -> bytes:

@@ -7,18 +7,17 @@ been compared with the one expected, its storage found inside the file, and its 
 from __future__ import annotations
 
 import io
-import os
 from typing import Any
 
 import numpy as np
 
-from berrante.saving.guard import Mismatch, RefusedFile
+from berrante.saving.guard import Mismatch, RefusedFile, regular_file
 
 MAX_ATTRIBUTE_BYTES = 64 << 20
 MAX_NODES = 200_000
 # Declared bytes may exceed stored bytes by this factor (compression), above a floor.
-MAX_EXPANSION = 200
-EXPANSION_FLOOR = 1 << 20
+MAX_EXPANSION = 64
+EXPANSION_FLOOR = 4 << 20
 _FILTERS = {1, 2, 3, 32000}  # deflate, shuffle, fletcher32, lzf
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 Shape = tuple[int, ...]
@@ -226,8 +225,7 @@ def declared_elements(file: Any, what: str) -> int:
 
 def kind_of(path: str) -> str:
     """`archive` or `hdf5`, by content; a RefusedFile for anything else."""
-    if os.path.isdir(path):
-        raise IsADirectoryError(f"expected a file; {path!r} is a folder")
+    regular_file(path)
     with open(path, "rb") as file:
         start = file.read(8)
         if start[:4] in (b"PK\x03\x04", b"PK\x05\x06"):

@@ -88,8 +88,10 @@ def _slots(optimizer: Any, names: list[str], datasets: dict[str, Any], order: li
     place = {v: i for i, v in enumerate(optimizer._trainable)}
     order = [v for v in order if v in place]
     n = len(order)
-    if not names or not slots:
-        return []  # nothing kept, or nothing that this optimizer needs (momentum 0)
+    if not names:
+        return []
+    if not slots:
+        return _own(optimizer, names, datasets)
     if n == 0 or n != len(place):
         raise Mismatch(f"optimizer: expected state for {len(place)} variables; the file's layers have {n}")
     told = [_slot(name, optimizer, set(slots)) for name in names]
@@ -120,7 +122,20 @@ def _slots(optimizer: Any, names: list[str], datasets: dict[str, Any], order: li
     )
 
 
-def _fits(groups: dict[str, list[str]], datasets: dict[str, Any], slots: Any, place: Any, order: list[Variable]) -> bool:
+def _own(optimizer: Any, names: list[str], datasets: dict[str, Any]) -> list[tuple[Variable, str]]:
+    """Of an optimizer that adds its variables one by one (Muon, the user's own), by order; of one that needs none, none."""
+    apart = {optimizer._iterations, optimizer._learning_rate, getattr(optimizer, "_u_product", None)}
+    own = [v for v in optimizer.variables if v not in apart]
+    if not own:
+        return []  # momentum 0
+    if [v.shape for v in own] != [tuple(datasets[name].shape) for name in names]:
+        raise Mismatch(f"optimizer: expected {len(own)} variables; the file has {len(names)}, or of other shapes")
+    return list(zip(own, names, strict=True))
+
+
+def _fits(
+    groups: dict[str, list[str]], datasets: dict[str, Any], slots: Any, place: Any, order: list[Variable]
+) -> bool:
     """Whether the datasets have the slots' shapes, which are not always those of the variables."""
     return all(tuple(datasets[name].shape) == slot.shape for slot, name in _paired(groups, slots, place, order))
 

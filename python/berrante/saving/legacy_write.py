@@ -80,6 +80,8 @@ def _call(call: Config) -> Any:
 
 def _arguments(name: str, config: Config) -> Config:
     made = {k: _value(v) for k, v in config.items() if k not in _DEFAULTS or v != _DEFAULTS[k]}
+    if name == "GroupNormalization":  # which Keras 2 does not have, and whose groups are 32
+        made["groups"] = config["groups"]
     if name == "InputLayer":
         made["batch_input_shape"] = made.pop("batch_shape")
     if name == "LeakyReLU" and "negative_slope" in made:

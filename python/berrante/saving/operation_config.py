@@ -11,7 +11,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from berrante.graph.keras_tensor import KerasTensor
+from berrante.graph.keras_tensor import KerasTensor, has_keras_tensor
 from berrante.graph.tape import flatten
 
 # Parameters that Keras passes to an operation's call; all others belong to its config.
@@ -108,7 +108,9 @@ def is_operation(node: dict[str, Any]) -> bool:
     bare = isinstance(config, dict) and "name" in config and not {"trainable", "batch_shape", "layers"} & set(config)
     calls = node.get("inbound_nodes")
     modern = isinstance(calls, list) and calls and all(isinstance(c, dict) and "args" in c for c in calls)
-    return bool(bare and modern) and _OTHER_NAMES.get(str(node.get("class_name")), node.get("class_name")) in operations()
+    return (
+        bool(bare and modern) and _OTHER_NAMES.get(str(node.get("class_name")), node.get("class_name")) in operations()
+    )
 
 
 class Operation:
@@ -126,6 +128,8 @@ class Operation:
         self.config = {k: resolve(v) for k, v in config.items() if k in self.parameters}
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if not has_keras_tensor([args, kwargs, self.config]):  # it would be computed now, whatever its size
+            raise ValueError(f"operation {self.name!r}: expected tensors of the model among its arguments")
         if "operands" in self.parameters:  # einsum: its own parameter comes first, then any number of tensors
             return self.function(*self.config.values(), *args, **kwargs)
         rest = iter(args)
