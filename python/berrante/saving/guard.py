@@ -35,6 +35,8 @@ _UNITS = {
     "units", "filters", "output_dim", "nb_filter", "nb_feature", "depth_multiplier", "num_thresholds", "num_classes",
     "groups", "num_heads", "key_dim", "value_dim", "head_size", "num_bins", "nb_row", "nb_col", "filter_length",
 }  # fmt: skip
+# Counts of pieces, each of which is a tensor.
+_PIECES = {"indices_or_sections", "num"}
 _TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
 
 
@@ -118,6 +120,8 @@ def check_config(config: Any, what: str = "config") -> None:
         elif isinstance(x, (int, float)) and not isinstance(x, bool):
             if key in _UNITS and not abs(x) <= MAX_UNITS:
                 raise RefusedFile(f"{what}: {key}={x!r}, more than {MAX_UNITS}")
+            if key in _PIECES and not abs(x) <= MAX_LAYERS:
+                raise RefusedFile(f"{what}: {key}={x!r}, more than {MAX_LAYERS}")
             if (
                 isinstance(x, int)
                 and abs(x) > MAX_EXTENT

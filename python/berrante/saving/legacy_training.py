@@ -123,7 +123,8 @@ def training_config(model: Any) -> dict[str, Any]:
 
     given = model._compile_arguments
     optimizer = serialize_keras_object(model.optimizer)
-    config = {k: v for k, v in optimizer["config"].items() if v is not None}
+    usual = type(model.optimizer)._parameters()
+    config = {k: v for k, v in optimizer["config"].items() if v is not None or usual.get(k) is not None}
     if not config.get("use_ema"):  # Keras 2 refuses arguments that it does not know
         config = {k: v for k, v in config.items() if not k.startswith(("use_ema", "ema_"))}
     return {

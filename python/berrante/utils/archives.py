@@ -93,12 +93,14 @@ def _zip_members(path: str, budget: _Budget) -> Iterator[tuple[str, IO[bytes] | 
             kind = stat.S_IFMT(member.external_attr >> 16)
             if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
                 raise RefusedFile(f"{path}: the member {member.filename!r} is neither a plain file nor a folder")
+            if member.compress_type == zipfile.ZIP_STORED and member.file_size != member.compress_size:
+                raise RefusedFile(f"{path}: the archive's member {member.filename!r} is stored, but of two sizes")
             budget.take(member.filename, member.file_size)
             if member.is_dir():
-                yield member.filename, None
+                yield member.orig_filename, None
             else:
                 with archive.open(member) as file:
-                    yield member.filename, file
+                    yield member.orig_filename, file  # with what follows a NUL
 
 
 def _write(path: str, members: Iterator[tuple[str, IO[bytes] | None]], folder: str) -> None:
