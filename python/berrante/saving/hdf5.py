@@ -44,7 +44,7 @@ def child(group: Any, name: str, kind: str) -> Any:
     import h5py
 
     parts = [p for p in name.split("/") if p]
-    if not parts or any(p in (".", "..") for p in parts):
+    if not parts or "\0" in name or any(p in (".", "..") for p in parts):
         raise RefusedFile(f"{group.name}: {name!r} is no plain name")
     for i, part in enumerate(parts):
         wanted = kind if i == len(parts) - 1 else "group"
