@@ -36,6 +36,7 @@ class BackupAndRestore(Callback):
         self._weights = os.path.join(self.backup_dir, "latest.weights.h5")
         self._metadata = os.path.join(self.backup_dir, "training_metadata.json")
         self._epoch = self._seen = self._last = 0
+        self._before: Any = None  # what the metadata say of the weights that are there
         self.by_batch = save_freq != "epoch"
 
     def on_train_begin(self, logs: Any = None) -> None:
@@ -61,9 +62,27 @@ class BackupAndRestore(Callback):
         if os.path.exists(self._weights):
             model._build_optimizers()
             model.load_weights(self._weights)
-        if os.path.exists(self._metadata):
-            with open(self._metadata) as file:
-                object.__setattr__(model, "_initial_epoch", int(json.load(file)["epoch"]))
+            found = self._progress()
+            if found is not None:
+                self._before = {k: found.get(k) for k in ("epoch", "batch", "iterations")}
+                object.__setattr__(model, "_initial_epoch", int(found["epoch"]))
+
+    def _progress(self) -> Any:
+        """What the metadata say of the weights that are there: they are written first, so they may be one backup ahead."""
+        if not os.path.exists(self._metadata):
+            return None
+        with open(self._metadata) as file:
+            found = json.load(file)
+        if not isinstance(found, dict) or not isinstance(found.get("epoch"), int):
+            raise ValueError(f"{self._metadata}: expected the epoch that was reached; it holds {str(found)[:100]}")
+        before = found.get("before")
+        if before is not None and found.get("iterations") != self._iterations() == before.get("iterations"):
+            return before
+        return found
+
+    def _iterations(self) -> int | None:
+        optimizer = self.model.optimizer
+        return None if optimizer is None else int(optimizer._iterations.numpy())
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         self._epoch, self._last = epoch + 1, 0
@@ -85,11 +104,13 @@ class BackupAndRestore(Callback):
         for path in (self._weights, self._metadata):
             if self.double_checkpoint and os.path.exists(path):
                 shutil.copy(path, path + ".bkp")
-        self.model.save_weights(self._weights, overwrite=True)
+        now = {"epoch": self._epoch, "batch": self._last, "iterations": self._iterations()}
         scratch = self._metadata + ".tmp"
         with open(scratch, "w") as file:
-            json.dump({"epoch": self._epoch, "batch": self._last}, file)
+            json.dump({**now, "before": self._before}, file)
         os.replace(scratch, self._metadata)
+        self.model.save_weights(self._weights, overwrite=True)
+        self._before = now
 
     def on_train_end(self, logs: Any = None) -> None:
         object.__setattr__(self.model, "_initial_epoch", None)

@@ -46,7 +46,7 @@ def convert(source: str, target: str, config: str | None = None, overwrite: bool
     them), `.json` (the config), anything else a legacy HDF5 model. A file of weights alone needs the config of its model.
     """
     from berrante.saving import save_model, save_weights
-    from berrante.saving.guard import write_atomically
+    from berrante.saving.guard import write_bytes
 
     try:
         if os.path.exists(target) and not overwrite:
@@ -55,13 +55,7 @@ def convert(source: str, target: str, config: str | None = None, overwrite: bool
         if config is not None:
             model.load_weights(source)
         if target.endswith(".json"):
-            text = model.to_json().encode()
-
-            def write(temporary: str) -> None:
-                with open(temporary, "wb") as file:
-                    file.write(text)
-
-            write_atomically(target, write)
+            write_bytes(target, model.to_json().encode())
         elif target.endswith((".weights.h5", ".weights")):
             save_weights(model, target)
         else:

@@ -74,6 +74,16 @@ def write_atomically(path: str, write: Callable[[str], None]) -> None:
         raise
 
 
+def write_bytes(path: str, data: bytes) -> None:
+    """write_atomically of data that are there."""
+
+    def write(temporary: str) -> None:
+        with open(temporary, "wb") as file:
+            file.write(data)
+
+    write_atomically(path, write)
+
+
 def read_json(text: bytes | str, what: str) -> Any:
     """JSON of bounded size and depth; a RefusedFile otherwise."""
     data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else bytes(text)

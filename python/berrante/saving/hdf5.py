@@ -7,6 +7,7 @@ been compared with the one expected, its storage found inside the file, and its 
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,16 @@ def open_hdf5(source: Any, what: str = "weights") -> Any:
         raise
     except (OSError, RuntimeError, ValueError, OverflowError) as error:
         raise RefusedFile(f"{what}: not a readable HDF5 file ({error})") from None
+
+
+def hdf5_bytes(write: Callable[[Any], None]) -> bytes:
+    """An HDF5 file that `write` fills, in memory: the library itself does not survive a disk that is full."""
+    import h5py
+
+    memory = io.BytesIO()
+    with h5py.File(memory, "w") as file:
+        write(file)
+    return memory.getvalue()
 
 
 # What h5py raises on damaged files.

@@ -20,9 +20,9 @@ from berrante.saving.guard import (
     open_archive,
     read_json,
     read_member,
-    write_atomically,
+    write_bytes,
 )
-from berrante.saving.hdf5 import declared_elements, open_hdf5
+from berrante.saving.hdf5 import declared_elements, hdf5_bytes, open_hdf5
 from berrante.saving.registry import deserialize_keras_object, serialize_keras_object
 from berrante.saving.weights import carry_out, collect, write_group
 
@@ -35,21 +35,17 @@ _SLACK = 1 << 22
 
 def to_bytes(model: Any, include_optimizer: bool = True) -> bytes:
     """The archive of a model (or a layer), in memory."""
-    import h5py
-
     config = serialize_keras_object(model)
     metadata = {
         "keras_version": LAYOUT_VERSION,
         "date_saved": datetime.datetime.now().strftime("%Y-%m-%d@%H:%M:%S"),
     }
-    memory = io.BytesIO()
-    with h5py.File(memory, "w") as file:
-        write_group(model, file, include_optimizer)
+    weights = hdf5_bytes(lambda file: write_group(model, file, include_optimizer))
     archived = io.BytesIO()
     with zipfile.ZipFile(archived, "w", zipfile.ZIP_STORED) as archive:
         archive.writestr("metadata.json", json.dumps(metadata))
         archive.writestr("config.json", json.dumps(config))
-        archive.writestr(_WEIGHTS, memory.getvalue())
+        archive.writestr(_WEIGHTS, weights)
     return archived.getvalue()
 
 
@@ -59,13 +55,7 @@ def write_model(model: Any, path: str, include_optimizer: bool = True) -> None:
         raise ValueError(
             f'[model "{model.name}"] is not built: call it on data, or give it an input shape, before saving'
         )
-    data = to_bytes(model, include_optimizer)
-
-    def write(temporary: str) -> None:
-        with open(temporary, "wb") as file:
-            file.write(data)
-
-    write_atomically(path, write)
+    write_bytes(path, to_bytes(model, include_optimizer))
 
 
 def read_weights_member(source: Any, what: str) -> bytes:

@@ -12,8 +12,8 @@ from typing import Any
 
 from berrante.graph.variable import element_budget
 from berrante.saving import legacy_optimizer, legacy_weights
-from berrante.saving.guard import Mismatch, RefusedFile, check_config, read_json, write_atomically
-from berrante.saving.hdf5 import declared_elements, has, open_hdf5, text_attribute
+from berrante.saving.guard import Mismatch, RefusedFile, check_config, read_json, write_bytes
+from berrante.saving.hdf5 import declared_elements, has, hdf5_bytes, open_hdf5, text_attribute
 from berrante.saving.legacy_training import compile_arguments, training_config
 from berrante.saving.legacy_write import model_config
 from berrante.saving.registry import deserialize_keras_object
@@ -75,8 +75,6 @@ def _optimizer_pairs(model: Any, file: Any) -> Any:
 
 def write_model(model: Any, path: str, include_optimizer: bool = True) -> None:
     """Writes a built model."""
-    import h5py
-
     if not model.built:
         raise ValueError(
             f'[model "{model.name}"] is not built: call it on data, or give it an input shape, before saving'
@@ -84,21 +82,20 @@ def write_model(model: Any, path: str, include_optimizer: bool = True) -> None:
     config = json.dumps(model_config(model))
     training = json.dumps(training_config(model)) if include_optimizer and model.compiled else None
 
-    def write(temporary: str) -> None:
-        with h5py.File(temporary, "w") as file:
-            file.attrs["keras_version"] = LAYOUT_VERSION.encode()
-            file.attrs["backend"] = b"tensorflow"
-            file.attrs["model_config"] = config.encode()
-            legacy_weights.write_group(model, file.create_group("model_weights"), LAYOUT_VERSION)
-            if training is None:
-                return
-            file.attrs["training_config"] = training.encode()
-            if model.optimizer.built:
-                own = model.optimizer.variables
-                names = [_optimizer_name(model.optimizer, v) for v in own]
-                legacy_weights.write_values(file.create_group("optimizer_weights"), own, names)
+    def write(file: Any) -> None:
+        file.attrs["keras_version"] = LAYOUT_VERSION.encode()
+        file.attrs["backend"] = b"tensorflow"
+        file.attrs["model_config"] = config.encode()
+        legacy_weights.write_group(model, file.create_group("model_weights"), LAYOUT_VERSION)
+        if training is None:
+            return
+        file.attrs["training_config"] = training.encode()
+        if model.optimizer.built:
+            own = model.optimizer.variables
+            names = [_optimizer_name(model.optimizer, v) for v in own]
+            legacy_weights.write_values(file.create_group("optimizer_weights"), own, names)
 
-    write_atomically(path, write)
+    write_bytes(path, hdf5_bytes(write))
 
 
 def _optimizer_name(optimizer: Any, variable: Any) -> str:
@@ -108,10 +105,4 @@ def _optimizer_name(optimizer: Any, variable: Any) -> str:
 
 def write_weights(model: Any, path: str) -> None:
     """Writes the weights of a built model."""
-    import h5py
-
-    def write(temporary: str) -> None:
-        with h5py.File(temporary, "w") as file:
-            legacy_weights.write_group(model, file, LAYOUT_VERSION)
-
-    write_atomically(path, write)
+    write_bytes(path, hdf5_bytes(lambda file: legacy_weights.write_group(model, file, LAYOUT_VERSION)))

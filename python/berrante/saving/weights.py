@@ -19,8 +19,8 @@ from berrante.graph.variable import Variable
 from berrante.layers.layer import Layer, snake_case
 from berrante.optimizers.optimizer import Optimizer
 from berrante.random import SeedGenerator
-from berrante.saving.guard import Mismatch, RefusedFile, write_atomically
-from berrante.saving.hdf5 import checked, child, has, keys, read_dataset, values
+from berrante.saving.guard import Mismatch, RefusedFile, write_bytes
+from berrante.saving.hdf5 import checked, child, has, hdf5_bytes, keys, read_dataset, values
 
 # What loading will do once everything has been read: assignments, then hooks of the user's own classes.
 Plan = list[Callable[[], Any]]
@@ -209,10 +209,4 @@ def _has_hooks(root: Any) -> bool:
 
 def write_weights(model: Any, path: str) -> None:
     """Writes the weights of a built model."""
-    import h5py
-
-    def write(temporary: str) -> None:
-        with h5py.File(temporary, "w") as file:
-            write_group(model, file)
-
-    write_atomically(path, write)
+    write_bytes(path, hdf5_bytes(lambda file: write_group(model, file)))
