@@ -186,3 +186,41 @@ def test_convert_weights_and_configs(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert Path(paths["n.keras"]).read_bytes() == before
     assert main(["summary", paths["m.json"]]) == 0 and "Total params" in capsys.readouterr().out
     assert main(["summary", paths["w.weights"]]) == 1
+
+
+# --- optimizers and other parts -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("through", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
+def test_copies_of_parts(through: Any) -> None:
+    model = berrante.Sequential([L.Input((3,)), L.Dense(4), L.BatchNormalization(), L.Dense(3)])
+    rate = berrante.optimizers.schedules.ExponentialDecay(0.1, 2, 0.5)
+    model.compile(berrante.optimizers.Adam(rate, use_ema=True), "mse")
+    model.fit(X, Y, verbose=0)
+    parts = [
+        model.optimizer, berrante.metrics.AUC(), berrante.random.SeedGenerator(3), model.weights[0], berrante.losses.Huber(0.3), rate,
+        berrante.initializers.HeNormal(seed=3), berrante.regularizers.L2(0.1), berrante.constraints.MaxNorm(2), *model.layers,
+    ]  # fmt: skip
+    for part in parts:
+        again = through(part)
+        assert type(again) is type(part) and again is not part
+        if hasattr(part, "get_config"):
+            assert again.get_config() == part.get_config()
+        for a, b in zip(getattr(part, "variables", []), getattr(again, "variables", []), strict=True):
+            assert a is not b and (a.name, a.shape, a.dtype, a.trainable) == (b.name, b.shape, b.dtype, b.trainable)
+            np.testing.assert_array_equal(a.numpy(), b.numpy())
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam", "Muon", "ScheduleFreeAdamW"])
+def test_copied_optimizers_step_on_alike(name: str) -> None:
+    """A copy trains copies of the variables, in one copy with them."""
+    variables = [berrante.Variable(np.arange(6.0).reshape(2, 3), name="v"), berrante.Variable(np.ones(3), name="w")]
+    optimizer = getattr(berrante.optimizers, name)(0.1)
+    gradients = [np.full((2, 3), 0.3, np.float32), np.array([1, -2, 3], np.float32)]
+    optimizer.apply(gradients, variables)
+    own, others = copy.deepcopy((optimizer, variables))
+    for _ in range(3):
+        optimizer.apply(gradients, variables)
+        own.apply(gradients, others)
+    for a, b in zip([*variables, *optimizer.variables], [*others, *own.variables], strict=True):
+        np.testing.assert_array_equal(a.numpy(), b.numpy())

@@ -132,6 +132,14 @@ class Variable:
         self._place(Storage(value.size, kind), 0)
         self._array[...] = value
 
+    def __reduce__(self) -> Any:
+        """For copies and pickles: the value and what it is, without its place and the programs that know that."""
+        kept = {
+            k: getattr(self, k)
+            for k in ("trainable", "name", "path", "constraint", "regularizer", "overwrite_with_gradient")
+        }
+        return Variable, (self.numpy(), self.shape, self.dtype), kept
+
     def _place(self, storage: Storage, offset: int) -> None:
         self.storage = storage
         self.offset = offset

@@ -75,6 +75,10 @@ class OptimizerState:
         self._variables.append(variable)
         return variable
 
+    def __getstate__(self) -> dict[str, Any]:
+        """For copies and pickles: without the flat storages, which the next step makes again."""
+        return {**vars(self), "_flat": None, "_flat_slots": {}}
+
     # --- slots ------------------------------------------------------------------------------------------------------
 
     def build(self, variables: Sequence[Variable]) -> None:

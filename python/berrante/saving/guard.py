@@ -36,7 +36,7 @@ _UNITS = {
     "groups", "num_heads", "key_dim", "value_dim", "head_size", "num_bins", "nb_row", "nb_col", "filter_length",
 }  # fmt: skip
 # Counts of pieces, each of which is a tensor.
-_PIECES = {"indices_or_sections", "num"}
+_PIECES = {"indices_or_sections", "num", "N"}
 _TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
 
 
