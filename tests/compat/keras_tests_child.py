@@ -34,7 +34,7 @@ LAYERS = (
 ).split()
 PARTS_2 = "convolutional recurrent core pooling local wrappers convolutional_recurrent".split()
 MODULES_3 = (
-    "export quantizers distribution applications visualization quantizers.quantizers quantizers.quantization_config "
+    "export dtype_policies dtype_policies.dtype_policy quantizers distribution applications visualization quantizers.quantizers quantizers.quantization_config "
     "quantizers.awq_config quantizers.gptq_config quantizers.gptq quantizers.awq distribution.distribution_lib "
     "layers.attention layers.attention.multi_head_attention layers.attention.attention backend.torch backend.jax "
     "backend.tensorflow"

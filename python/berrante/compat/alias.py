@@ -47,6 +47,7 @@ _THREE: dict[str, tuple[str, ...]] = {
     "random": ("berrante.random",),
     "regularizers": ("berrante.regularizers", "berrante.compat.serialization"),
     "saving": ("berrante.saving",),
+    "trainers": ("berrante.models.trainer", "berrante.data", "berrante.models.compiling"),
     "tree": ("berrante.compat.tree",),
     "utils": (
         "berrante.utils",
@@ -105,6 +106,7 @@ _OLD_PATHS.update(
     }
 )  # fmt: skip
 _OLD_PATHS.update({f"backend.{part}": "backend" for part in ("common", "tensorflow_backend", "load_backend")})
+_OLD_PATHS |= {"trainers.data_adapters": "trainers", "legacy.saving": "saving", "legacy.preprocessing": "preprocessing"}
 _OLD_PATHS["wrappers.scikit_learn"] = "wrappers"
 _OLD_PATHS["legacy.interfaces"] = _OLD_PATHS["legacy.layers"] = "legacy"
 _THREE["engine"] = _TWO["engine"]
@@ -171,12 +173,12 @@ def _known(fullname: str, version: int) -> tuple[str, ...] | None:
 def sources_of(fullname: str, version: int) -> tuple[str, ...] | None:
     """The modules behind an alias, or None if there is no such alias.
 
-    Below keras.src any path of a known part leads to the part: keras.src.layers.core.dense to keras.layers.
+    Below keras.src any module of a known part leads to the part: keras.src.layers.core.dense to keras.layers.
     """
     known = _known(fullname, version)
-    path = _below(fullname)
-    if known is None and path and ".src." in fullname and path.split(".")[0] in _THREE and "." in path:
-        return sources_of("keras.src." + path.rsplit(".", 1)[0], version)
+    if known is None and ".src." in fullname:
+        parent = fullname.rpartition(".")[0]
+        return _known(parent, version) if _below(parent) else None
     return known
 
 

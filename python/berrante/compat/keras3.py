@@ -64,6 +64,13 @@ def device(name: Any) -> Any:
     return nullcontext()
 
 
+def in_symbolic_scope() -> bool:
+    """Whether a program is being traced: tensors have shapes, but no values yet."""
+    from berrante.graph import trace
+
+    return trace.current() is not None
+
+
 def enable_traceback_filtering() -> None:
     """Accepted; tracebacks are whole."""
     global _traceback_filtering

@@ -40,6 +40,14 @@ class Trainer(Programs):
     _initial_epoch: int | None
     _programs: dict[Any, Any]
 
+    def __init__(self) -> None:
+        """For layers that get the training methods without being a Model: `class M(Trainer, Dense)`."""
+        if "_programs" not in self.__dict__:
+            self._setup_trainer()
+
+    def _has_call(self) -> bool:
+        return True
+
     def _setup_trainer(self) -> None:
         put = object.__setattr__
         put(self, "compiled", False)
