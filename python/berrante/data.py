@@ -54,7 +54,10 @@ def as_array(x: Any, what: str = "data") -> np.ndarray:
         x = to_host(x)
     if hasattr(x, "tocoo"):  # SciPy's sparse matrices
         x = x.toarray()
-    array = x if isinstance(x, np.ndarray) else np.asarray(getattr(x, "values", x))
+    if not isinstance(x, np.ndarray):
+        frame = getattr(x, "values", x)  # pandas; a torch tensor has a method of this name
+        x = np.asarray(x if callable(frame) else frame)
+    array = x
     if array.dtype.kind not in "fiub":
         raise ValueError(f"{what}: expected an array of real numbers; received dtype {array.dtype}")
     if array.ndim == 0:

@@ -141,13 +141,13 @@ class VarianceScaling(RandomInitializer):
         output_axes: Any = None,
     ) -> None:
         if scale <= 0:
-            raise ValueError(f"VarianceScaling: expected scale above 0; received {scale}")
+            raise ValueError(f"Argument `scale` must be positive float. Received: scale={scale}")
         if mode not in ("fan_in", "fan_out", "fan_avg"):
-            raise ValueError(f"VarianceScaling: expected mode fan_in, fan_out or fan_avg; received {mode!r}")
+            raise ValueError(f"Invalid `mode` argument: expected fan_in, fan_out or fan_avg; received {mode!r}")
         distribution = {"normal": "truncated_normal"}.get(distribution.lower(), distribution.lower())
         if distribution not in ("uniform", "truncated_normal", "untruncated_normal"):
             raise ValueError(
-                "VarianceScaling: expected distribution uniform, truncated_normal or untruncated_normal; "
+                "Invalid `distribution` argument: expected uniform, truncated_normal or untruncated_normal; "
                 f"received {distribution!r}"
             )
         super().__init__(seed)

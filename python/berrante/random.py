@@ -33,9 +33,15 @@ class SeedGenerator:
         seed: a whole number; None takes one from the system.
     """
 
-    def __init__(self, seed: int | None = None, name: str = "seed_generator", **_: Any) -> None:
+    def __init__(
+        self, seed: int | None = None, name: str = "seed_generator", backend: Any = None, **kwargs: Any
+    ) -> None:
+        if kwargs:
+            raise ValueError(f"Unrecognized keyword arguments: {sorted(kwargs)}")
         if seed is None:
             seed = _fresh_seed()
+        if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)):
+            raise ValueError(f"Argument `seed` must be an integer. Received: seed={seed!r}")
         self._initial_seed = int(seed)
         self.name = name
         self.state = Variable(

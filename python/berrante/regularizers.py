@@ -21,18 +21,21 @@ class Regularizer:
         return cls(**config)
 
 
-def _factor(name: str, value: float | None) -> float:
-    value = 0.0 if value is None else float(value)
-    if not 0.0 <= value < float("inf"):
-        raise ValueError(f"{name}: expected a finite factor of at least 0; received {value}")
-    return value
+def validate_float_arg(value: Any, name: str) -> float:
+    """The value as a float; ValueError unless it is a finite number of at least 0."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0.0 <= value < float("inf"):
+        raise ValueError(
+            f"Invalid value for argument {name}: expected a non-negative float. Received: {name}={value!r}"
+        )
+    return float(value)
 
 
 class L1L2(Regularizer):
     """l1 * sum(|x|) + l2 * sum(x * x)."""
 
     def __init__(self, l1: float = 0.0, l2: float = 0.0) -> None:
-        self.l1, self.l2 = _factor("L1L2", l1), _factor("L1L2", l2)
+        self.l1 = validate_float_arg(0.0 if l1 is None else l1, "l1")
+        self.l2 = validate_float_arg(0.0 if l2 is None else l2, "l2")
 
     def __call__(self, x: Any) -> Any:
         total: Any = 0.0
@@ -50,7 +53,7 @@ class L1(Regularizer):
     """l1 * sum(|x|)."""
 
     def __init__(self, l1: float = 0.01) -> None:
-        self.l1 = _factor("L1", 0.01 if l1 is None else l1)
+        self.l1 = validate_float_arg(0.01 if l1 is None else l1, "l1")
 
     def __call__(self, x: Any) -> Any:
         return ops.multiply(ops.sum(ops.absolute(x)), self.l1)
@@ -63,7 +66,7 @@ class L2(Regularizer):
     """l2 * sum(x * x)."""
 
     def __init__(self, l2: float = 0.01) -> None:
-        self.l2 = _factor("L2", 0.01 if l2 is None else l2)
+        self.l2 = validate_float_arg(0.01 if l2 is None else l2, "l2")
 
     def __call__(self, x: Any) -> Any:
         return ops.multiply(ops.sum(ops.square(x)), self.l2)
@@ -77,12 +80,16 @@ class OrthogonalRegularizer(Regularizer):
 
     def __init__(self, factor: float = 0.01, mode: str = "rows") -> None:
         if mode not in ("rows", "columns"):
-            raise ValueError(f"OrthogonalRegularizer: expected mode rows or columns; received {mode!r}")
-        self.factor, self.mode = _factor("OrthogonalRegularizer", factor), mode
+            raise ValueError(
+                f'Invalid value for argument `mode`. Expected one of {{"rows", "columns"}}. Received: mode={mode}'
+            )
+        self.factor, self.mode = validate_float_arg(factor, "factor"), mode
 
     def __call__(self, x: Any) -> Any:
         if len(x.shape) != 2:
-            raise ValueError(f"OrthogonalRegularizer: expected a matrix; received shape {tuple(x.shape)}")
+            raise ValueError(
+                f"Inputs to OrthogonalRegularizer must have rank 2. Received: inputs.shape={tuple(x.shape)}"
+            )
         x = ops.normalize(x, axis=1 if self.mode == "rows" else 0)
         product = ops.matmul(x, ops.transpose(x)) if self.mode == "rows" else ops.matmul(ops.transpose(x), x)
         n = product.shape[0]

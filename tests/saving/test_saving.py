@@ -14,6 +14,7 @@ import pytest
 
 import berrante
 from berrante import layers as L
+from berrante import models, saving
 from berrante.saving.guard import RefusedFile
 
 RNG = np.random.default_rng(0)
@@ -207,3 +208,51 @@ def test_parts_of_a_subclass_are_all_written(tmp_path: Path) -> None:
     model.save_weights(tmp_path / "pair.weights.h5")
     other.load_weights(tmp_path / "pair.weights.h5")
     np.testing.assert_array_equal(other.predict(x, verbose=0), y)
+
+
+def test_open_files_as_targets(tmp_path: Path) -> None:
+    import io
+
+    model = models.Sequential([L.Input((3,)), L.Dense(2)])
+    model.compile("adam", "mse")
+    x = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
+    memory = io.BytesIO()
+    saving.save_model(model, memory)
+    memory.seek(0)
+    np.testing.assert_array_equal(saving.load_model(memory).predict(x, verbose=0), model.predict(x, verbose=0))
+    with h5py.File(tmp_path / "file", "w") as file:
+        saving.save_model(model, file.create_group("inside"))
+        loaded = saving.load_model(file["inside"])
+        twin = models.Sequential([L.Input((3,)), L.Dense(2)])
+        twin.load_weights(file["inside"])
+    for other in (loaded, twin):
+        np.testing.assert_array_equal(other.predict(x, verbose=0), model.predict(x, verbose=0))
+
+
+def test_models_that_are_not_built_are_saved_without_weights(tmp_path: Path) -> None:
+    model = models.Sequential([L.Dense(2)])
+    model.save(tmp_path / "m.keras")
+    loaded = saving.load_model(tmp_path / "m.keras")
+    assert not loaded.built and loaded.layers[0].units == 2
+
+
+def test_missing_files_and_unknown_arguments(tmp_path: Path) -> None:
+    model = models.Sequential([L.Input((3,)), L.Dense(2)])
+    for error in (FileNotFoundError, ValueError):
+        with pytest.raises(error, match="Please ensure the file is an accessible"):
+            saving.load_model(tmp_path / "none.keras")
+    with pytest.raises(ValueError, match=r"not supported: \['colour'\]"):
+        model.save(tmp_path / "m.keras", colour="red")
+    with pytest.raises(ValueError, match="Invalid keyword arguments: colour"):
+        model.load_weights(tmp_path / "m.keras", colour="red")
+    assert not list(tmp_path.iterdir())
+
+
+def test_weights_of_another_shape_are_reshaped_if_asked(tmp_path: Path) -> None:
+    flat = models.Sequential([L.Input((4,)), L.Dense(3, name="a")])
+    flat.save_weights(tmp_path / "w.h5")
+    conv = models.Sequential([L.Input((1, 1, 4)), L.Conv2D(3, 1, name="a")])
+    with pytest.raises(ValueError, match="must match"):
+        conv.load_weights(tmp_path / "w.h5")
+    conv.load_weights(tmp_path / "w.h5", by_name=True, reshape=True)
+    np.testing.assert_array_equal(conv.get_weights()[0].reshape(4, 3), flat.get_weights()[0])

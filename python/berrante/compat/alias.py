@@ -46,7 +46,7 @@ _THREE: dict[str, tuple[str, ...]] = {
     "preprocessing.text": ("berrante.preprocessing.text",),
     "random": ("berrante.random",),
     "regularizers": ("berrante.regularizers", "berrante.compat.serialization"),
-    "saving": ("berrante.saving",),
+    "saving": ("berrante.saving", "berrante.compat.saving_names"),
     "trainers": ("berrante.models.trainer", "berrante.data", "berrante.models.compiling"),
     "tree": ("berrante.compat.tree",),
     "utils": (

@@ -31,6 +31,12 @@ def _history(x: KerasTensor) -> Any:
     return x.node.operation, next((i for i, n in enumerate(nodes) if n is x.node), 0), x.index
 
 
+def depends_on_training(node: Any) -> bool:
+    """Whether a call gives something else while training: its layer takes the flag, and the call does not fix it."""
+    own = getattr(node.operation, "_depends_on_training", lambda: False)()
+    return bool(own) and not isinstance(node.kwargs.get("training"), (bool, int))
+
+
 def _uses_learning_phase(x: KerasTensor) -> bool:
     """Whether training changes the value: a layer on the way takes the training flag."""
     seen: set[int] = set()
@@ -40,8 +46,7 @@ def _uses_learning_phase(x: KerasTensor) -> bool:
         if node is None or id(node) in seen:
             continue
         seen.add(id(node))
-        operation: Any = node.operation
-        if getattr(operation, "_depends_on_training", lambda: False)():
+        if depends_on_training(node):
             return True
         waiting.extend(node.inputs)
     return False

@@ -87,12 +87,16 @@ def map_shape_structure(func: Callable[[Any], Any], structure: Any) -> Any:
 def assert_same_structure(a: Any, b: Any, check_types: bool = True) -> None:
     """ValueError unless both are nested alike."""
     if is_nested(a) != is_nested(b):
-        raise ValueError(f"the structures do not match: {a} and {b}")
+        raise ValueError(
+            f"the structures do not match: expected {type(a).__name__} {a}; received {type(b).__name__} {b}"
+        )
     if not is_nested(a):
         return
     kinds = [Mapping if isinstance(x, Mapping) else type(x) for x in (a, b)]
     if kinds[0] is not kinds[1] or [k for k, _ in _items(a)] != [k for k, _ in _items(b)]:
-        raise ValueError(f"the structures do not match: {a} and {b}")
+        raise ValueError(
+            f"the structures do not match: expected {type(a).__name__} {a}; received {type(b).__name__} {b}"
+        )
     for (_, x), (_, y) in zip(_items(a), _items(b), strict=True):
         assert_same_structure(x, y)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -86,6 +87,14 @@ class FunctionalNode:
         self.outputs: list[KerasTensor] = flatten(outputs)
         for i, output in enumerate(self.outputs):
             output.node, output.index = self, i
+        self._consumers: list[weakref.ref[FunctionalNode]] = []
+        for producer in {id(t.node): t.node for t in self.inputs if t.node is not None}.values():
+            producer._consumers.append(weakref.ref(self))
+
+    @property
+    def consumers(self) -> list[FunctionalNode]:
+        """The calls that take an output of this one."""
+        return [node for node in (ref() for ref in self._consumers) if node is not None]
 
 
 class OpCall:

@@ -16,7 +16,8 @@ def map_structure(function: Any, structure: Any) -> Any:
     if isinstance(structure, dict):
         return {k: map_structure(function, v) for k, v in structure.items()}
     if isinstance(structure, (list, tuple)):
-        return type(structure)(map_structure(function, v) for v in structure)
+        values = [map_structure(function, v) for v in structure]
+        return type(structure)(*values) if hasattr(structure, "_fields") else type(structure)(values)
     return function(structure)
 
 

@@ -25,6 +25,7 @@ class InputLayer(Layer):
                 raise ValueError(f"{self._label()} expected shape or batch_shape; received neither")
             full = (batch_size, *((shape,) if isinstance(shape, int) else tuple(shape)))
         self.batch_shape = tuple(full)
+        self.optional = optional
         self._dtype_policy = dtype_policies.get(dtype or "float32")
         self.built = True
         tensor = input_tensor if input_tensor is not None else KerasTensor(self.batch_shape, self.dtype, self.name)
@@ -40,7 +41,7 @@ class InputLayer(Layer):
     def get_config(self) -> dict[str, Any]:
         return {
             "batch_shape": self.batch_shape, "dtype": self.dtype, "sparse": False, "ragged": False, "name": self.name,
-            "optional": False,
+            "optional": self.optional,
         }  # fmt: skip
 
 

@@ -200,7 +200,10 @@ def _length(source: Any) -> int | None:
     if hasattr(source, "num_batches"):
         number_of: int | None = source.num_batches
         return number_of
-    return len(source) if hasattr(source, "__len__") else None
+    try:
+        return len(source) if hasattr(source, "__len__") else None
+    except TypeError:  # a tf.data.Dataset or torch.DataLoader that does not know
+        return None
 
 
 def _forever() -> Iterator[int]:

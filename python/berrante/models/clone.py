@@ -23,22 +23,44 @@ def _copy(layer: Layer) -> Any:
 
 
 def clone_model(
-    model: Any, input_tensors: Any = None, call_function: Any = None, clone_function: Any = None, **_: Any
-) -> Any:
-    """The same architecture with new weights.
+    model: Any, input_tensors: Any = None, call_function: Any = None, clone_function: Any = None,
+    recursive: bool = False, **_: Any,
+) -> Any:  # fmt: skip
+    """The same architecture with new weights, compiled alike if the model is.
 
     Args:
         model: a Sequential or functional model; ValueError for a subclass that only its own code describes.
         input_tensors: placeholders to build on instead of new Inputs.
         call_function: how a functional model's layers are called: (layer, *args, **kwargs) -> outputs.
         clone_function: gives the copy of a layer; by default from its config.
+        recursive: whether both functions are also for the layers of models inside the model.
     """
     copy = clone_function or _copy
-    if isinstance(model, Sequential):
-        return _clone_sequential(model, input_tensors, copy)
-    if not isinstance(model, Model) or model._graph is None:
+    if recursive and (clone_function or call_function):
+
+        def copy(layer: Any) -> Any:
+            inner = isinstance(layer, Model) and (isinstance(layer, Sequential) or layer._graph is not None)
+            return clone(layer) if inner else (clone_function or _copy)(layer)
+
+    def clone(model: Any, tensors: Any = None) -> Any:
+        if isinstance(model, Sequential):
+            twin = _clone_sequential(model, tensors, copy)
+        else:
+            twin = _clone_functional(model, tensors, copy, call_function)
+        settings = model.get_compile_config()
+        if settings is not None:
+            twin.compile_from_config(settings)
+        return twin
+
+    if isinstance(model, Model) and not isinstance(model, Sequential) and model._graph is None:
+        if clone_function is None:
+            return type(model).from_config(model.get_config())
+        raise ValueError(
+            f"clone_model: expected a Sequential or functional model beside clone_function; received {model!r}"
+        )
+    if not isinstance(model, Model):
         raise ValueError(f"clone_model: expected a Sequential or functional model; received {model!r}")
-    return _clone_functional(model, input_tensors, copy, call_function)
+    return clone(model, input_tensors)
 
 
 def _clone_sequential(model: Sequential, input_tensors: Any, copy: Callable[[Any], Any]) -> Any:
@@ -60,8 +82,13 @@ def _clone_functional(model: Model, input_tensors: Any, copy: Any, call_function
     graph = model._graph
     assert graph is not None
     given = flatten(input_tensors) if input_tensors is not None else None
-    if given is not None and len(given) != len(graph.inputs):
-        raise ValueError(f"clone_model: expected {len(graph.inputs)} input_tensors; received {len(given)}")
+    if given is not None and (
+        len(given) != len(graph.inputs) or isinstance(input_tensors, dict) != isinstance(graph.inputs_structure, dict)
+    ):
+        raise ValueError(
+            "clone_model: `input_tensors` must have the same structure as model.input: expected "
+            f"{graph.inputs_structure}; received {input_tensors}"
+        )
     known: dict[int, Any] = {}
     for i, old in enumerate(graph.inputs):
         if given is not None:

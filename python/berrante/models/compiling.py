@@ -86,9 +86,9 @@ def check_kinds(loss_weights: Any, metric_specs: Any, weighted_specs: Any) -> No
 
 
 class _OutputLoss(NamedTuple):
-    """One term of the loss."""
+    """One term of the loss: of an output, or of all in their nesting (None)."""
 
-    output: int
+    output: int | None
     loss: Any
     weight: float | None
     tracker: Any
@@ -102,8 +102,9 @@ class _OutputMetric(NamedTuple):
     weighted: bool
 
 
-def _count(n: int, word: str) -> str:
-    return f"{n} {word}{'s' if n != 1 else ''}"
+def _listed(spec: Any) -> list[Any]:
+    """The losses of one output: one, or several in a list."""
+    return flatten(spec) if isinstance(spec, (list, tuple, dict)) else [spec]
 
 
 class CompiledObjectives:
@@ -112,14 +113,18 @@ class CompiledObjectives:
     Args:
         loss, loss_weights, metrics, weighted_metrics: as compile() takes them.
         names: the outputs' names, or None for each whose name is not known.
+        kind: the type that holds the outputs (list, tuple, dict ...), if it is known.
 
     State lives in the metrics, whose variables the traced step updates.
     """
 
     def __init__(
         self, loss: Any, loss_weights: Any, metric_specs: Any, weighted_specs: Any, names: list[str | None],
+        kind: type = list,
     ) -> None:  # fmt: skip
-        self.names = names
+        self.names, self._kind = names, kind
+        # The nesting of outputs (or targets) from their list.
+        self.nest: Callable[[list[Any]], Any] = list
         self.losses = self._make_losses(loss, loss_weights)
         # Number of classes and ignored class of outputs with integer labels, known once a step was traced.
         self.classes: dict[int, tuple[int, int | None]] = {}
@@ -134,38 +139,55 @@ class CompiledObjectives:
 
     def _make_losses(self, loss: Any, weights: Any) -> list[_OutputLoss]:
         names = self.names
-        if isinstance(loss, dict):
-            specs = self._by_name("loss", loss)
-            pairs = list(zip(range(len(names)), specs, strict=True))
-        elif isinstance(loss, (list, tuple)):
-            specs = flatten(loss)
-            if len(names) == 1:
-                pairs = [(0, spec) for spec in specs]
-            elif len(specs) != len(names):
-                raise ValueError(
-                    f"loss: expected one entry per output ({len(names)}); received {_count(len(specs), 'entrie')}"
-                )
-            else:
-                pairs = list(zip(range(len(names)), specs, strict=True))
-        else:
-            pairs = [(i, loss) for i in range(len(names))]
-        numbers = self._weights(weights, len(pairs))
+        pairs = self._places(loss)
+        numbers = self._weights(weights, pairs)
         terms = [(i, resolve_loss(spec), w) for (i, spec), w in zip(pairs, numbers, strict=True) if spec is not None]
         several = len(terms) > 1
+
+        def label(i: int | None, fn: Any) -> str:
+            if i is None:
+                return "_".join(map(str, names)) if None not in names else fn.name
+            return names[i] or fn.name
+
         return [
-            _OutputLoss(i, fn, w, metrics.Mean(name=f"{names[i] or fn.name}_loss") if several else None)
-            for i, fn, w in terms
+            _OutputLoss(i, fn, w, metrics.Mean(name=f"{label(i, fn)}_loss") if several else None) for i, fn, w in terms
         ]
 
-    def _weights(self, weights: Any, count: int) -> list[float | None]:
-        if weights is None:
-            return [None] * count
-        if isinstance(weights, dict):
-            return self._by_name("loss_weights", weights)
-        numbers = list(weights) if isinstance(weights, (list, tuple)) else [weights]
-        if len(numbers) != count:
+    def _places(self, loss: Any) -> list[tuple[int | None, Any]]:
+        """Each loss with its output; None for a loss of all outputs at once.
+
+        A list beside outputs of another kind (a tuple, a dict), with something nested in it, holds losses of the whole.
+        """
+        n = len(self.names)
+        if isinstance(loss, dict):
+            return [(i, one) for i, spec in enumerate(self._by_name("loss", loss)) for one in _listed(spec)]
+        if not isinstance(loss, (list, tuple)):
+            return [(i, loss) for i in range(n)]
+        nested = any(isinstance(spec, (list, tuple, dict)) for spec in loss)
+        if n == 1:
+            return [(0, spec) for spec in flatten(loss)]
+        if nested and not isinstance(loss, self._kind):
+            return [
+                pair
+                for spec in loss
+                for pair in (self._places(spec) if isinstance(spec, (list, tuple, dict)) else [(None, spec)])
+            ]
+        if len(loss) != n:
             raise ValueError(
-                f"`loss_weights` must match the number of losses, got {count} losses and {len(numbers)} weights."
+                f"loss: expected one entry per output ({n}); received {len(loss)} {'entry' if len(loss) == 1 else 'entries'}"
+            )
+        return [(i, one) for i, spec in enumerate(loss) for one in _listed(spec)]
+
+    def _weights(self, weights: Any, pairs: list[tuple[int | None, Any]]) -> list[float | None]:
+        if weights is None:
+            return [None] * len(pairs)
+        if isinstance(weights, dict):
+            by_output = [flatten(w) for w in self._by_name("loss_weights", weights)]
+            return [by_output[i or 0][0] if len(by_output[i or 0]) == 1 else by_output[i or 0].pop(0) for i, _ in pairs]
+        numbers = flatten(weights) if isinstance(weights, (list, tuple)) else [weights]
+        if len(numbers) != len(pairs):
+            raise ValueError(
+                f"`loss_weights` must match the number of losses, got {len(pairs)} losses and {len(numbers)} weights."
             )
         return numbers
 
@@ -174,7 +196,7 @@ class CompiledObjectives:
         unknown = [key for key in spec if key not in known]
         if unknown:
             raise ValueError(
-                f"{what}: expected names of outputs ({', '.join(known)}); received {', '.join(map(str, unknown))}"
+                f"Invalid `{what}`: expected names of outputs ({', '.join(known)}); received {', '.join(map(str, unknown))}"
             )
         return [spec.get(name) for name in self.names]  # type: ignore[arg-type]
 
@@ -182,14 +204,17 @@ class CompiledObjectives:
         """The weighted sum of the losses; None if there are none."""
         total: Any = None
         for i, fn, weight, tracker in self.losses:
-            if ys[i] is None:
+            if i is None:
+                value = fn(self.nest(ys), self.nest(predictions), sample_weights[0])
+            elif ys[i] is None:
                 raise ValueError(f'loss of output "{self.names[i] or i}": expected targets; received y=None')
-            value = fn(ys[i], predictions[i], sample_weights[i])
-            if getattr(fn, "fn", None) is losses.sparse_categorical_crossentropy:
-                own = fn._fn_kwargs
-                self.classes[i] = (predictions[i].shape[own.get("axis", -1)], own.get("ignore_class"))
+            else:
+                value = fn(ys[i], predictions[i], sample_weights[i])
+                if getattr(fn, "fn", None) is losses.sparse_categorical_crossentropy:
+                    own = fn._fn_kwargs
+                    self.classes[i] = (predictions[i].shape[own.get("axis", -1)], own.get("ignore_class"))
             if tracker is not None:
-                tracker.update_state(value, sample_weight=float(flatten(predictions[i])[0].shape[0]))
+                tracker.update_state(value, sample_weight=float(flatten(predictions[i or 0])[0].shape[0]))
             if len(value.shape):
                 value = ops.mean(value)
             if weight is not None:
@@ -266,7 +291,7 @@ class CompiledObjectives:
         if isinstance(y, dict):
             return self._by_name("y", y)
         leaves = flatten(y)
-        with_loss = [term.output for term in self.losses]
+        with_loss = list(dict.fromkeys(term.output for term in self.losses))
         if len(leaves) == len(with_loss) != len(self.names):
             found = dict(zip(with_loss, leaves, strict=True))
             return [found.get(i) for i in range(len(self.names))]

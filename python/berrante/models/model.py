@@ -8,7 +8,7 @@ from berrante.graph.keras_tensor import KerasTensor
 from berrante.graph.tape import flatten, map_structure
 from berrante.layers.configuration import definer, is_users, map_shapes
 from berrante.layers.layer import Layer
-from berrante.models.functional import FunctionGraph
+from berrante.models.functional import FunctionGraph, paths_of
 from berrante.models.trainer import Trainer
 
 
@@ -68,6 +68,17 @@ class Model(Trainer, Layer):
         """The layers, Inputs included for functional models."""
         return list(self._layers)
 
+    @layers.setter
+    def layers(self, _: Any) -> None:
+        raise AttributeError("`Model.layers` attribute is reserved and should not be used. Please use another name.")
+
+    @property
+    def operations(self) -> list[Any]:
+        """The layers of a functional model and the operations between them."""
+        return list(self._graph.operations) if self._graph is not None else []
+
+    _operations = operations
+
     @property
     def inputs(self) -> list[KerasTensor]:
         return list(self._graph.inputs) if self._graph is not None else []
@@ -111,6 +122,9 @@ class Model(Trainer, Layer):
             name = tensor.node.operation.name
             names.append(name if name not in names else f"{name}_{tensor.index}")
         return names
+
+    def _output_kind(self) -> type:
+        return list if self._graph is None else type(self._graph.outputs_structure)
 
     def _output_shape(self) -> Any:
         return self._graph.outputs[0].shape if self._graph is not None and len(self._graph.outputs) == 1 else None
@@ -163,24 +177,51 @@ class Model(Trainer, Layer):
         """One value per Input, by name or in order, of the rank that the Input has."""
         graph = self._graph
         assert graph is not None
-        if isinstance(inputs, dict):
-            if isinstance(graph.inputs_structure, dict):
-                expected = list(graph.inputs_structure)
-            else:
-                expected = [t.name for t in graph.inputs]
-            missing = [n for n in expected if n not in inputs]
-            if missing:
-                raise ValueError(f"expected inputs {', '.join(expected)}; received {', '.join(inputs)}")
-            values = [inputs[n] for n in expected]
-        else:
-            values = flatten(inputs)
+        values = self._leaves_of(inputs, graph.inputs_structure)
         if len(values) != len(graph.inputs):
-            raise ValueError(f"expected {len(graph.inputs)} inputs; received {len(values)}")
+            raise ValueError(f"expects {len(graph.inputs)} input(s), but it received {len(values)} input tensors")
         return [self._fit_rank(v, t) for v, t in zip(values, graph.inputs, strict=True)]
+
+    def _leaves_of(self, inputs: Any, structure: Any) -> list[Any]:
+        """The inputs in the order of the model's; a warning where they come in another nesting."""
+        nested = isinstance(structure, dict)
+        if isinstance(inputs, dict):
+            expected = list(structure) if nested else self.input_names
+            if any(n not in inputs for n in expected):
+                raise ValueError(
+                    f"expects named input(s) with keys: {', '.join(map(str, expected))}; received {', '.join(map(str, inputs))}"
+                )
+            if len(inputs) > len(expected):
+                self._warn_of_structure(inputs)
+            if not nested:
+                return [inputs[n] for n in expected]
+            return [leaf for n in expected for leaf in self._leaves_of(inputs[n], structure[n])]
+        if nested:
+            if len(structure) > 1 and not isinstance(inputs, (list, tuple)):
+                raise ValueError(
+                    f"expects named input(s) with keys: {', '.join(map(str, structure))}; received {inputs!r}"
+                )
+            self._warn_of_structure(inputs)
+        return flatten(inputs)
+
+    def _warn_of_structure(self, inputs: Any) -> None:
+        import warnings
+
+        assert self._graph is not None
+        expected = map_structure(lambda t: t.name, self._graph.inputs_structure)
+        warnings.warn(
+            "The structure of `inputs` doesn't match the expected structure.\n"
+            f"Expected: {expected}\nReceived: inputs={map_structure(lambda _: '*', inputs)}",
+            stacklevel=3,
+        )
 
     def _fit_rank(self, value: Any, tensor: KerasTensor) -> Any:
         from berrante import ops
 
+        if value is None:
+            if getattr(getattr(tensor.node, "operation", None), "optional", False):
+                return None
+            raise ValueError(f'input "{tensor.name}" is not optional: expected a value; received None')
         shape, expected = tuple(value.shape), tensor.shape
         if len(shape) == len(expected) - 1 and expected[-1] == 1:
             value = ops.expand_dims(value, -1)
@@ -191,7 +232,12 @@ class Model(Trainer, Layer):
             a is None or b is None or a == b for a, b in zip(shape[1:], expected[1:], strict=True)
         )
         if not fits:
-            raise ValueError(f'input "{tensor.name}": expected shape {expected}; received shape {shape}')
+            assert self._graph is not None
+            path = paths_of(self._graph.inputs_structure)[[t is tensor for t in self._graph.inputs].index(True)]
+            raise ValueError(
+                f"Invalid shape for the input with name '{tensor.name}' and path '{path}': expected shape={expected}, "
+                f"found shape={shape}"
+            )
         return ops.cast(value, tensor.dtype) if getattr(value, "dtype", None) != tensor.dtype else value
 
     # --- saving and showing -----------------------------------------------------------------------------------------
@@ -213,6 +259,18 @@ class Model(Trainer, Layer):
         from berrante.saving import load_weights
 
         load_weights(self, filepath, **kwargs)
+
+    def get_state_tree(self, value_format: str = "backend_tensor") -> dict[str, Any]:
+        """All variables as nested dicts: by part (trainable_variables, ...), then by path; arrays or tensors."""
+        from berrante.models.state_tree import get_state_tree
+
+        return get_state_tree(self, value_format)
+
+    def set_state_tree(self, state_tree: dict[str, Any]) -> None:
+        """Assigns values as get_state_tree gives them; what the tree leaves out stays."""
+        from berrante.models.state_tree import set_state_tree
+
+        set_state_tree(self, state_tree)
 
     def summary(self, *args: Any, **kwargs: Any) -> None:
         """Prints the layers, their output shapes and parameters; arguments as utils.print_summary's."""

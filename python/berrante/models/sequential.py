@@ -11,6 +11,10 @@ from berrante.models.functional import FunctionGraph
 from berrante.models.model import Model
 
 
+def _is_one_shape(shape: Any) -> bool:
+    return isinstance(shape, (list, tuple)) and all(n is None or isinstance(n, int) for n in shape)
+
+
 class Sequential(Model):
     """A stack of layers.
 
@@ -33,9 +37,15 @@ class Sequential(Model):
         if isinstance(layer, KerasTensor) and layer.node is not None and isinstance(layer.node.operation, InputLayer):
             layer = layer.node.operation
         if not isinstance(layer, Layer):
-            raise ValueError(f'[sequential "{self.name}"] expected a layer; received {layer!r}')
+            raise ValueError(
+                f'[sequential "{self.name}"] Only instances of `keras.Layer` can be added to a Sequential model. Received: '
+                f"{layer!r} (of type {type(layer)})"
+            )
         if any(layer.name == other.name for other in self._stack):
-            raise ValueError(f'[sequential "{self.name}"] layer names must be unique; there is already {layer.name!r}')
+            raise ValueError(
+                f'[sequential "{self.name}"] all layers added to a Sequential model should have unique names; there is '
+                f"already {layer.name!r}"
+            )
         if not self._stack and not isinstance(layer, InputLayer):
             shape = getattr(layer, "batch_input_shape", None)
             if shape is None and isinstance(layer, Model) and layer._graph is not None:
@@ -44,7 +54,10 @@ class Sequential(Model):
                 dtype = "int32" if not layer._casts_integers() and not isinstance(layer, Model) else "float32"
                 self._stack.append(InputLayer(batch_shape=shape, dtype=dtype))
         elif isinstance(layer, InputLayer) and self._stack:
-            raise ValueError(f'[sequential "{self.name}"] an Input must come first')
+            raise ValueError(
+                f'[sequential "{self.name}"] an Input must come first: the model has already been configured to use '
+                f"input shape {self._stack[0].batch_shape if isinstance(self._stack[0], InputLayer) else None}"
+            )
         self._stack.append(layer)
         try:
             self._rebuild()
@@ -87,9 +100,44 @@ class Sequential(Model):
         """The layers without the Input."""
         return [x for x in self._stack if not isinstance(x, InputLayer)]
 
+    @layers.setter
+    def layers(self, _: Any) -> None:
+        raise AttributeError(
+            "`Sequential.layers` attribute is reserved and should not be used. Use `add()` and `pop()` to change the layers "
+            "in this model."
+        )
+
+    @property
+    def _functional(self) -> Model | None:
+        """The model as a functional one, once its input shape is known: the same layers."""
+        return None if self._graph is None else Model(self._graph.inputs_structure, self._graph.outputs_structure)
+
+    @property
+    def inputs(self) -> list[KerasTensor]:
+        return super().inputs if self._graph is not None else self._not_yet("inputs")
+
+    @property
+    def outputs(self) -> list[KerasTensor]:
+        return super().outputs if self._graph is not None else self._not_yet("outputs")
+
+    def _not_yet(self, what: str) -> Any:
+        raise AttributeError(
+            f'[sequential "{self.name}"] has no {what} yet: give it an input shape, or call it on data'
+        )
+
     def build(self, input_shape: Any = None) -> None:
         """Builds all layers for an input shape (with the batch)."""
-        if self._graph is None and self._stack and input_shape is not None:
+        if self._graph is not None and input_shape is not None and self.layers:
+            expected, shape = self._graph.inputs[0].shape, tuple(input_shape)
+            same = len(shape) == len(expected) and all(
+                a is None or b is None or a == b for a, b in zip(shape[1:], expected[1:], strict=True)
+            )
+            if not same:
+                raise ValueError(
+                    f'[sequential "{self.name}"] has already been configured to use input shape {expected}; build() received '
+                    f"{shape}"
+                )
+        if self._graph is None and self._stack and _is_one_shape(input_shape):
             shape = (None, *tuple(input_shape)[1:])
             self._stack.insert(0, InputLayer(batch_shape=shape))
             try:
@@ -103,6 +151,10 @@ class Sequential(Model):
     def call(self, inputs: Any, training: Any = None, mask: Any = None) -> Any:
         if not self.layers:
             raise ValueError("has no layers: add() some first")
+        if self._graph is None and isinstance(inputs, (list, tuple, dict)):
+            for layer in self.layers:
+                inputs = layer(inputs)
+            return inputs
         if self._graph is None:
             self.build(tuple(inputs.shape))
         return super().call(inputs, training)

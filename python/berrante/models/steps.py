@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from berrante import ops
 from berrante.data import unpack
-from berrante.graph.tape import GradientTape, flatten
+from berrante.graph.tape import GradientTape, flatten, map_structure
 from berrante.graph.variable import Variable
 from berrante.models.compiling import CompiledObjectives, outputs_of
 
@@ -24,6 +24,11 @@ def tracked(step: Step) -> Step:
     """Marks a step of a built-in model: all its logs are metrics, so many steps may run in one call of the core."""
     step.tracked = True  # type: ignore[attr-defined]
     return step
+
+
+def _nested(leaves: list[Any], structure: Any) -> Any:
+    rest = iter(leaves)
+    return map_structure(lambda _: next(rest), structure)
 
 
 class Steps:
@@ -53,6 +58,7 @@ class Steps:
         total = None
         if self._compile_arguments is not None and self._compile_arguments["loss"] is not None:
             objectives = self._objectives_for(predictions, keys)
+            objectives.nest = lambda leaves: _nested(leaves, y_pred)
             total = objectives.total_loss(objectives.targets(y), predictions, objectives.weights(sample_weight))
         for loss in self.losses:  # type: ignore[attr-defined]
             loss = ops.sum(ops.cast(loss, "float32"))

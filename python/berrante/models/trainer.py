@@ -112,7 +112,13 @@ class Trainer(Programs):
 
     def _make_objectives(self, names: list[str | None]) -> None:
         a = self._compile_arguments
-        self._objectives = CompiledObjectives(a["loss"], a["loss_weights"], a["metrics"], a["weighted_metrics"], names)
+        self._objectives = CompiledObjectives(
+            a["loss"], a["loss_weights"], a["metrics"], a["weighted_metrics"], names, self._output_kind()
+        )
+
+    def _output_kind(self) -> type:
+        """What holds the outputs, where that is known."""
+        return list
 
     def _require_compiled(self, method: str) -> None:
         if not self.compiled:

@@ -8,6 +8,7 @@ written to a temporary name in the same folder and renamed, so a failed save lea
 
 from __future__ import annotations
 
+import io
 import os
 from functools import partial
 from typing import Any
@@ -24,6 +25,38 @@ from berrante.saving.registry import (
 )
 
 
+class MissingFile(FileNotFoundError, ValueError):
+    """There is no such file (a ValueError in Keras 3, an OSError in Keras 2)."""
+
+
+# What TensorFlow's Keras 2 took as well.
+_OLD_ARGUMENTS = {"signatures", "options", "save_traces"}
+
+
+def _refuse_unknown(arguments: dict[str, Any]) -> None:
+    unknown = sorted(set(arguments) - _OLD_ARGUMENTS)
+    if unknown:
+        raise ValueError(f"The following argument(s) are not supported: {unknown}")
+
+
+def _is_file(x: Any) -> bool:
+    """Whether it is an open file (of bytes, or an h5py file or group) and not a name."""
+    return not isinstance(x, (str, bytes, os.PathLike)) and (
+        hasattr(x, "attrs") or hasattr(x, "read") or hasattr(x, "write")
+    )
+
+
+def _existing(filepath: Any) -> str:
+    path = _path(filepath, True)
+    if not os.path.exists(path):
+        known = path.endswith((".keras", ".h5", ".hdf5"))
+        raise MissingFile(
+            f"{'File not found' if known else 'File not found, or File format not supported'}: filepath={path!r}. Please "
+            "ensure the file is an accessible `.keras` archive or HDF5 file."
+        )
+    return path
+
+
 def _path(filepath: Any, overwrite: bool) -> str:
     path = os.fspath(filepath)
     if isinstance(path, bytes):
@@ -37,21 +70,28 @@ def _path(filepath: Any, overwrite: bool) -> str:
 
 def save_model(
     model: Any, filepath: Any, overwrite: bool = True, include_optimizer: bool = True, save_format: str | None = None,
-    **_: Any,
+    **kwargs: Any,
 ) -> None:  # fmt: skip
     """Writes architecture, weights, compile arguments and optimizer state.
 
     Args:
-        filepath: `*.keras` for Keras 3's archive; any other name for legacy HDF5, as Keras 2 wrote it.
+        filepath: `*.keras` for Keras 3's archive; any other name for legacy HDF5, as Keras 2 wrote it. Also a file open for
+            writing bytes, which gets an archive, or an h5py file or group.
         overwrite: False refuses to replace a file.
         include_optimizer: whether to write the optimizer and its state.
         save_format: "keras" or "h5" decides instead of the name.
     """
     from berrante.saving import keras_v3, legacy_h5
 
-    path = _path(filepath, overwrite)
+    _refuse_unknown(kwargs)
     if save_format not in (None, "keras", "h5", "hdf5"):
-        raise ValueError(f"save_format: expected keras or h5; received {save_format!r}")
+        raise ValueError(
+            f"The `save_format` argument is deprecated in Keras 3; expected keras or h5; received {save_format!r}"
+        )
+    if _is_file(filepath):
+        (legacy_h5 if hasattr(filepath, "attrs") else keras_v3).write_model(model, filepath, include_optimizer)
+        return
+    path = _path(filepath, overwrite)
     archive = path.endswith(".keras") if save_format is None else save_format == "keras"
     (keras_v3 if archive else legacy_h5).write_model(model, path, include_optimizer)
 
@@ -65,8 +105,12 @@ def load_model(filepath: Any, custom_objects: Any = None, compile: bool = True, 
     from berrante.saving import keras_v3, legacy_h5
     from berrante.saving.hdf5 import kind_of
 
-    path = _path(filepath, True)
     with custom_object_scope(custom_objects or {}):
+        if _is_file(filepath):
+            if hasattr(filepath, "attrs"):
+                return legacy_h5.read_model(filepath, compile)
+            return keras_v3.read_model(io.BytesIO(filepath.read()), compile, _model_class(), "file")
+        path = _existing(filepath)
         if kind_of(path) == "hdf5":
             return legacy_h5.read_model(path, compile)
         return keras_v3.read_model(path, compile, _model_class())
@@ -100,22 +144,33 @@ def load_weights(
     Args:
         skip_mismatch: layers whose weights have other numbers or shapes are left alone, with a warning.
         by_name: layers are matched by name, and others left alone (legacy HDF5 only).
+        reshape: weights of another shape but as many elements are taken, too (legacy HDF5 only).
+
+    The file is a path, or an open h5py file or group.
     """
     from berrante.saving import keras_v3, legacy_weights, weights
     from berrante.saving.hdf5 import kind_of, open_hdf5
 
     if kwargs:
-        raise ValueError(f"load_weights got unexpected arguments: {', '.join(sorted(kwargs))}")
-    path = _path(filepath, True)
+        raise ValueError(f"Invalid keyword arguments: {', '.join(sorted(kwargs))} (load_weights does not know them)")
     if not model.built:
         raise ValueError(f'[model "{model.name}"] has no weights yet: build it or call it on data before loading')
-    source: Any = path if kind_of(path) == "hdf5" else keras_v3.read_weights_member(path, path)
-    with open_hdf5(source, path) as file:
+
+    def planned(file: Any, path: str) -> weights.Plan:
         if legacy_weights.is_legacy(file):
-            pairs = legacy_weights.collect(model, file, by_name, skip_mismatch)
-            plan: weights.Plan = [partial(v.assign, value) for v, value in pairs]
-        elif by_name:
-            raise ValueError(f"{path}: by_name needs the legacy HDF5 layout; this file does not keep layers' names")
-        else:
-            plan = weights.collect(model, file, skip_mismatch=skip_mismatch)
+            pairs = legacy_weights.collect(model, file, by_name, skip_mismatch, reshape)
+            return [partial(v.assign, value) for v, value in pairs]
+        if by_name:
+            raise ValueError(
+                f"{path}: by_name only supports loading legacy '.h5' or '.hdf5' files; this one does not keep layers' names"
+            )
+        return weights.collect(model, file, skip_mismatch=skip_mismatch)
+
+    if _is_file(filepath):
+        plan = planned(filepath, str(getattr(filepath, "filename", "file")))
+    else:
+        path = _existing(filepath)
+        source: Any = path if kind_of(path) == "hdf5" else keras_v3.read_weights_member(path, path)
+        with open_hdf5(source, path) as file:
+            plan = planned(file, path)
     weights.carry_out(model, plan)

@@ -131,7 +131,7 @@ class _Rebuilding:
             raise ValueError(f"expected [layer, node, tensor]; received {str(history)[:100]}")
         name, node, index = history
         if name not in self.layers:
-            raise ValueError(f"the config refers to layer {name!r}, which it does not hold")
+            raise ValueError(f"Missing node: {name}. The config refers to this layer and does not hold it")
         tensor = self.tensors.get((name, node, index))
         if tensor is None:
             if name not in self.waiting and self.counts.get(name, 0) <= node:
@@ -180,7 +180,7 @@ class _Rebuilding:
                 self.waiting.pop(name, None)
         if self.waiting:
             names = ", ".join(list(self.waiting)[:5])
-            raise ValueError(f"the config's layers do not form a graph: {names} wait forever")
+            raise ValueError(f"the config's layers do not form a graph: {names} wait for each other in a loop")
 
     def ends(self, x: Any) -> Any:
         """Inputs or outputs of the model, in their structure."""

@@ -25,7 +25,7 @@ RATIO_FLOOR = 32 << 20
 # Objects (layers, initializers, losses ...) that one config may describe, layers with their calls, and the longest name.
 MAX_OBJECTS = 100_000
 MAX_LAYERS = 10_000
-MAX_NAME = 1_024
+MAX_NAME = 1 << 16
 # The largest count that a layer or metric may ask for, and the elements of all weights of a config without a file.
 MAX_UNITS = 1 << 20
 MAX_EXTENT = 1 << 24

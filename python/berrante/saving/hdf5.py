@@ -63,8 +63,10 @@ def child(group: Any, name: str, kind: str) -> Any:
             if not has(group, part):
                 raise RefusedFile(f"{group.name}: {wanted} {part!r} is missing")
             # Only the link itself is looked at: h5py's `in` and get() would follow it.
-            if group.id.links.get_info(part.encode()).type != h5py.h5l.TYPE_HARD:
-                raise RefusedFile(f"{group.name}/{part}: refused, it is a link to elsewhere")
+            link = group.id.links.get_info(part.encode()).type
+            if link != h5py.h5l.TYPE_HARD:
+                kind = {h5py.h5l.TYPE_SOFT: "SoftLink", h5py.h5l.TYPE_EXTERNAL: "ExternalLink"}.get(link, "link")
+                raise RefusedFile(f"{group.name}/{part}: refused, it is a link to elsewhere ({kind})")
             item = group[part]
         except RefusedFile:
             raise
@@ -207,7 +209,7 @@ def read_dataset(group: Any, name: str, shape: Shape, what: str) -> np.ndarray:
     """A dataset of exactly the expected shape."""
     dataset = child(group, name, "dataset")
     if tuple(dataset.shape or ()) != tuple(shape) or dataset.shape is None:
-        raise Mismatch(f"{what}: expected shape {tuple(shape)}; the file has {dataset.shape}")
+        raise Mismatch(f"{what}: expected shape {tuple(shape)}; the file has {dataset.shape}; they must match")
     return values(checked(dataset, what), what)
 
 

@@ -49,13 +49,13 @@ def to_bytes(model: Any, include_optimizer: bool = True) -> bytes:
     return archived.getvalue()
 
 
-def write_model(model: Any, path: str, include_optimizer: bool = True) -> None:
-    """Writes a built model."""
-    if not model.built:
-        raise ValueError(
-            f'[model "{model.name}"] is not built: call it on data, or give it an input shape, before saving'
-        )
-    write_bytes(path, to_bytes(model, include_optimizer))
+def write_model(model: Any, path: Any, include_optimizer: bool = True) -> None:
+    """Writes a model (a path, or a file open for writing bytes); one that is not built has no weights yet."""
+    data = to_bytes(model, include_optimizer)
+    if hasattr(path, "write"):
+        path.write(data)
+    else:
+        write_bytes(path, data)
 
 
 def read_weights_member(source: Any, what: str) -> bytes:

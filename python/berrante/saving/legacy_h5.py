@@ -7,6 +7,7 @@ by the argument (batch_input_shape) and layers by the forms that Keras 2 knows t
 from __future__ import annotations
 
 import json
+import os
 import warnings
 from typing import Any
 
@@ -27,34 +28,40 @@ def is_whole_model(file: Any) -> bool:
     return "model_config" in file.attrs
 
 
-def read_model(path: str, compile: bool = True) -> Any:
-    """The model of a file, compiled with its optimizer's state if asked and if it was saved compiled."""
+def read_model(path: Any, compile: bool = True) -> Any:
+    """The model of a file (a path, or an open h5py file), compiled with its optimizer's state if it was saved compiled."""
+    if not isinstance(path, str):
+        return _read(path, str(getattr(path, "filename", "file")), compile)
+    with open_hdf5(path, path) as file:
+        return _read(file, path, compile)
+
+
+def _read(file: Any, path: str, compile: bool) -> Any:
     from berrante.models import Model
 
-    with open_hdf5(path, path) as file:
-        text = text_attribute(file, "model_config")
-        if text is None:
-            raise RefusedFile(f"{path}: holds weights only; build the model and use load_weights")
-        config = read_json(text, "model_config")
-        if not isinstance(config, dict) or "class_name" not in config or "config" not in config:
-            raise RefusedFile(f"{path}: model_config describes no model")
-        check_config(config, "model_config")
-        with element_budget(5 * declared_elements(file, path) + _SLACK):
-            model = deserialize_keras_object(config)
-            if not isinstance(model, Model):
-                raise RefusedFile(f"{path}: model_config describes a {type(model).__name__}, not a model")
-            training = text_attribute(file, "training_config") if compile else None
-            if training is not None:
-                settings = read_json(training, "training_config")
-                check_config(settings, "training_config")
-                model.compile(**compile_arguments(settings))
-            elif compile:
-                warnings.warn(f"{path}: the model was saved without training configuration; compile it", stacklevel=4)
-        pairs = legacy_weights.collect(model, file)
-        if training is not None and has(file, "optimizer_weights"):
-            if model.built:
-                model.optimizer.build(model._train_variables())
-            pairs += _optimizer_pairs(model, file)
+    text = text_attribute(file, "model_config")
+    if text is None:
+        raise RefusedFile(f"{path}: holds weights only; build the model and use load_weights")
+    config = read_json(text, "model_config")
+    if not isinstance(config, dict) or "class_name" not in config or "config" not in config:
+        raise RefusedFile(f"{path}: model_config describes no model")
+    check_config(config, "model_config")
+    with element_budget(5 * declared_elements(file, path) + _SLACK):
+        model = deserialize_keras_object(config)
+        if not isinstance(model, Model):
+            raise RefusedFile(f"{path}: model_config describes a {type(model).__name__}, not a model")
+        training = text_attribute(file, "training_config") if compile else None
+        if training is not None:
+            settings = read_json(training, "training_config")
+            check_config(settings, "training_config")
+            model.compile(**compile_arguments(settings))
+        elif compile:
+            warnings.warn(f"{path}: the model was saved without training configuration; compile it", stacklevel=4)
+    pairs = legacy_weights.collect(model, file)
+    if training is not None and has(file, "optimizer_weights"):
+        if model.built:
+            model.optimizer.build(model._train_variables())
+        pairs += _optimizer_pairs(model, file)
     for v, value in pairs:
         v.assign(value)
     return model
@@ -73,8 +80,8 @@ def _optimizer_pairs(model: Any, file: Any) -> Any:
         return []
 
 
-def write_model(model: Any, path: str, include_optimizer: bool = True) -> None:
-    """Writes a built model."""
+def write_model(model: Any, path: Any, include_optimizer: bool = True) -> None:
+    """Writes a built model to a path (whose folder is made), or into an open h5py file or group."""
     if not model.built:
         raise ValueError(
             f'[model "{model.name}"] is not built: call it on data, or give it an input shape, before saving'
@@ -82,7 +89,7 @@ def write_model(model: Any, path: str, include_optimizer: bool = True) -> None:
     config = json.dumps(model_config(model))
     training = json.dumps(training_config(model)) if include_optimizer and model.compiled else None
 
-    def write(file: Any) -> None:
+    def fill(file: Any) -> None:
         file.attrs["keras_version"] = LAYOUT_VERSION.encode()
         file.attrs["backend"] = b"tensorflow"
         file.attrs["model_config"] = config.encode()
@@ -95,7 +102,11 @@ def write_model(model: Any, path: str, include_optimizer: bool = True) -> None:
             names = [_optimizer_name(model.optimizer, v) for v in own]
             legacy_weights.write_values(file.create_group("optimizer_weights"), own, names)
 
-    write_bytes(path, hdf5_bytes(write))
+    if not isinstance(path, str):
+        fill(path)
+        return
+    os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+    write_bytes(path, hdf5_bytes(fill))
 
 
 def _optimizer_name(optimizer: Any, variable: Any) -> str:

@@ -95,13 +95,17 @@ def _turned(shape_or_array: Any, turn: tuple[str, Any]) -> Any:
     return shape
 
 
-def _read(dataset: Any, variable: Variable, owner: Layer | None, source: Source, what: str) -> np.ndarray:
+def _read(
+    dataset: Any, variable: Variable, owner: Layer | None, source: Source, what: str, reshape: bool = False
+) -> np.ndarray:
     """A stored weight in the variable's shape; its shape is compared before it is read."""
     stored = tuple(dataset.shape or ())
+    if reshape and stored != variable.shape and int(np.prod(stored, dtype=np.int64)) == variable.size:
+        return values(checked(dataset, what), what).reshape(variable.shape)
     turns = _candidates(variable, owner, stored, source)
     turn = next((t for t in turns if _turned(stored, t) == variable.shape), None)
     if turn is None and stored != variable.shape:
-        raise Mismatch(f"{what}: expected shape {variable.shape}; the file has {stored}")
+        raise Mismatch(f"{what}: expected shape {variable.shape}; the file has {stored}; they must match")
     array = values(checked(dataset, what), what)
     if turn is not None:
         array = _turned(array, turn)
@@ -122,7 +126,7 @@ def _leaf(name: str) -> str:
 def _in_order(own: list[Variable], names: list[str], what: str) -> list[tuple[Variable, str]]:
     """Variables with the names of their datasets: by the ends of the names where these tell, by order otherwise."""
     if len(names) != len(own):
-        raise Mismatch(f"{what}: expected {len(own)} weights; the file has {len(names)}")
+        raise Mismatch(f"{what}: expects {len(own)} weights, but the saved layer has {len(names)} elements")
     by_leaf = {_leaf(n): n for n in names}
     leaves = [_leaf(v.path) for v in own]
     if len(by_leaf) == len(names) and set(leaves) == set(by_leaf):
@@ -130,10 +134,12 @@ def _in_order(own: list[Variable], names: list[str], what: str) -> list[tuple[Va
     return list(zip(own, names, strict=True))
 
 
-def _layer_pairs(layer: Layer, own: list[Variable], group: Any, names: list[str], source: Source, what: str) -> Pairs:
+def _layer_pairs(
+    layer: Layer, own: list[Variable], group: Any, names: list[str], source: Source, what: str, reshape: bool = False
+) -> Pairs:
     owners = _owners(layer)
     return [
-        (v, _read(child(group, name, "dataset"), v, owners.get(v), source, f"{what}, {v.name}"))
+        (v, _read(child(group, name, "dataset"), v, owners.get(v), source, f"{what}, {v.name}", reshape))
         for v, name in _in_order(own, names, what)
     ]
 
@@ -146,7 +152,7 @@ def _weight_names(group: Any, name: str) -> tuple[Any, list[str]]:
     return layer_group, names
 
 
-def collect(model: Any, file: Any, by_name: bool = False, skip_mismatch: bool = False) -> Pairs:
+def collect(model: Any, file: Any, by_name: bool = False, skip_mismatch: bool = False, reshape: bool = False) -> Pairs:
     """Every variable with its value, checked and read; nothing is changed."""
     group = weights_group(file)
     source = Source(group)
@@ -173,7 +179,7 @@ def collect(model: Any, file: Any, by_name: bool = False, skip_mismatch: bool = 
         what = f'layer "{layer.name}"' if layer.name == name else f'layer "{layer.name}" ("{name}" in the file)'
         own = legacy_order(layer)
         try:
-            pairs += _layer_pairs(layer, own, layer_group, names, source, what)
+            pairs += _layer_pairs(layer, own, layer_group, names, source, what, reshape)
         except Mismatch as error:
             if not skip_mismatch:
                 raise

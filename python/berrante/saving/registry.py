@@ -48,7 +48,9 @@ def register_keras_serializable(package: str = "Custom", name: str | None = None
     def register(target: Any) -> Any:
         full = f"{package}>{name or target.__name__}"
         if isinstance(target, type) and not hasattr(target, "get_config"):
-            raise ValueError(f"register_keras_serializable: {target.__name__} must define get_config()")
+            raise ValueError(
+                f"Cannot register a class that does not have a get_config() method; received {target.__name__}"
+            )
         _CUSTOM[full] = target
         _NAMES[target] = full
         return target
@@ -217,7 +219,10 @@ def _serialize_function(function: Any) -> Any:
         return function
     else:
         if name == "<lambda>" and _scope.captured is None:
-            raise ValueError("a lambda cannot be saved; define and register a function or a class instead")
+            raise ValueError(
+                "a lambda cannot be saved, as loading it could lead to arbitrary code execution; define and register a "
+                "function or a class instead"
+            )
         name = registered = _capture(function, name)
         module = "builtins"
     return {"module": module, "class_name": "function", "config": name, "registered_name": registered}

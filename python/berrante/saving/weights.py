@@ -182,7 +182,9 @@ def _collect_one(obj: Any, path: str, file: Any) -> Plan:
     if not variables and (group is None or not keys(group)):
         return []
     if group is None:
-        raise Mismatch(f"{label}: expected {len(variables)} weights; the file has none at {path or '/'}")
+        raise Mismatch(
+            f"{label}: expected {len(variables)} weights; the file has none at {path or '/'} (received 0 variables)"
+        )
     if len(keys(group)) != len(variables):
         raise Mismatch(f"{label}: expected {len(variables)} weights; the file has {len(keys(group))}")
     return [

@@ -58,7 +58,11 @@ def check_array_length_consistency(inputs: Any, targets: Any, weights: Any = Non
     for name, values in found.items():
         if len(values) > 1:
             raise ValueError(f"All {name} arrays should have the same number of samples. Got {sorted(values)}")
-    found = {name: values for name, values in found.items() if values}
+    counted = {name: values for name, values in found.items() if values}
+    if inputs is not None and found["input"] and len(counted) < 3 and not (targets is not None and weights is not None):
+        if not found.get("target"):
+            raise ValueError("The target arrays are missing")
+    found = counted
     if len(set().union(*found.values())) > 1:
         raise ValueError(f"Input, target and weight arrays should have the same number of samples. Found {found}")
 

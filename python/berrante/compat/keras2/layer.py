@@ -13,7 +13,8 @@ from berrante.compat.backend.state import get_uid
 from berrante.compat.differences import LAYER_ARGUMENTS, LAYER_DEFAULTS, LAYER_VALUES
 from berrante.compat.keras2 import activations
 from berrante.graph.keras_tensor import FunctionalNode, KerasTensor
-from berrante.graph.tape import map_structure
+from berrante.graph.tape import flatten, map_structure
+from berrante.graph.tensor import Tensor
 from berrante.graph.variable import Variable
 from berrante.layers import layer as core
 
@@ -58,6 +59,15 @@ class Node:
         self.input_masks = [t._keras_mask for t in self.input_tensors]
         self.output_masks = [t._keras_mask for t in self.output_tensors]
         self.arguments = dict(node.kwargs)
+
+    def get_config(self) -> dict[str, Any]:
+        """The layers' names and the numbers of their calls and tensors."""
+        return {
+            "outbound_layer": self.outbound_layer.name,
+            "inbound_layers": [layer.name for layer in self.inbound_layers],
+            "node_indices": self.node_indices,
+            "tensor_indices": self.tensor_indices,
+        }
 
 
 def _index(node: FunctionalNode) -> int:
@@ -149,15 +159,36 @@ class Layer(core.Layer):
         for update in updates if isinstance(updates, list) else [updates]:
             if isinstance(update, tuple):
                 update[0].assign(update[1])
+            self._remember("_added_updates", update, inputs)
 
     def get_updates_for(self, inputs: Any) -> list[Any]:
-        return self.updates
+        """What add_update was given for these inputs (None: for none); without any, all updates."""
+        return self._remembered("_added_updates", inputs, self.updates)
 
     def add_loss(self, loss: Any, inputs: Any = None) -> None:
         super().add_loss(loss)
+        for one in loss if isinstance(loss, list) else [loss]:
+            self._remember("_added_losses", one, inputs)
 
     def get_losses_for(self, inputs: Any) -> list[Any]:
-        return list(self.losses)
+        """What add_loss was given for these inputs (None: for none); without any, all losses."""
+        return self._remembered("_added_losses", inputs, list(self.losses))
+
+    def _remember(self, what: str, value: Any, inputs: Any) -> None:
+        if not isinstance(value, Tensor):  # a value of this very step is not kept
+            self.__dict__.setdefault(what, []).append((_ids(inputs), value))
+
+    def _remembered(self, what: str, inputs: Any, otherwise: list[Any]) -> list[Any]:
+        added = self.__dict__.get(what)
+        return otherwise if added is None else [value for key, value in added if key == _ids(inputs)]
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        """The output's mask: the input's, and None of a layer that does not support masks."""
+        if not self.supports_masking and isinstance(mask, (list, np.ndarray)):
+            if isinstance(mask, np.ndarray) or any(m is not None for m in mask):
+                raise TypeError(f"Layer {self.name} does not support masking, but was passed an input_mask: {mask}")
+            return None
+        return super().compute_mask(inputs, mask)
 
     def reset_states(self) -> None:
         """Nothing, unless the layer keeps states between batches."""
@@ -175,7 +206,15 @@ class Layer(core.Layer):
     def _inbound_nodes(self) -> list[Node]:
         return [Node(node, self) for node in self._nodes]
 
-    inbound_nodes = _inbound_nodes
+    @property
+    def _outbound_nodes(self) -> list[Node]:
+        return [Node(taker, taker.operation) for node in self._nodes for taker in node.consumers]
+
+    @_outbound_nodes.setter
+    def _outbound_nodes(self, value: Any) -> None:
+        """Accepted: scripts empty the list when they take a layer away, which pop() does by itself."""
+
+    inbound_nodes, outbound_nodes = _inbound_nodes, _outbound_nodes
 
     def _one_node(self, what: str) -> FunctionalNode:
         if not self._nodes:
@@ -256,6 +295,10 @@ class Layer(core.Layer):
 
     def _dtype_config(self) -> Any:
         return self.dtype
+
+
+def _ids(inputs: Any) -> Any:
+    return None if inputs is None else tuple(id(t) for t in flatten(inputs))
 
 
 def _inputs(node: FunctionalNode) -> Any:

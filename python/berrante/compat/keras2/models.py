@@ -7,6 +7,7 @@ from typing import Any
 
 from berrante import models as core
 from berrante.compat.backend.state import get_uid
+from berrante.compat.dialect import depends_on_training
 from berrante.compat.keras2.layers import Input, InputLayer, Layer
 from berrante.compat.keras2.memory import for_files, for_memory
 from berrante.compat.keras2.training import Training
@@ -76,7 +77,19 @@ class Model(Training, core.Model):  # type: ignore[misc]
 
     @property
     def uses_learning_phase(self) -> bool:
+        graph = self._graph
+        if graph is not None:
+            return any(depends_on_training(node) for node in graph.nodes)
         return any(layer._depends_on_training() for layer in self.layers if hasattr(layer, "_depends_on_training"))
+
+    @property
+    def _layers_by_depth(self) -> dict[int, list[Any]]:
+        """The layers by their distance from the outputs."""
+        found: dict[int, list[Any]] = {}
+        if self._graph is not None:
+            for layer in self._graph.layers:
+                found.setdefault(self._graph.depths[id(layer)], []).append(layer)
+        return found
 
     def _depends_on_training(self) -> bool:
         return self.uses_learning_phase
@@ -90,9 +103,7 @@ class Sequential(Model, core.Sequential):  # type: ignore[misc]
         for layer in layers or []:
             self.add(layer)
 
-    @property
-    def layers(self) -> list[Any]:
-        return core.Sequential.layers.fget(self)  # type: ignore[attr-defined,no-any-return]
+    layers = core.Sequential.layers  # type: ignore[assignment]
 
     def call(self, inputs: Any, training: Any = None, mask: Any = None) -> Any:
         if not self.layers:

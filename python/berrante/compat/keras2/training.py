@@ -207,6 +207,16 @@ class Training(Layer):
         validation_steps = renamed.pop("validation_steps", validation_steps)
         for ignored in _IGNORED:
             renamed.pop(ignored, None)
+        if (
+            renamed.pop("use_multiprocessing", use_multiprocessing)
+            and workers > 1
+            and not hasattr(generator, "__getitem__")
+        ):
+            warnings.warn(
+                "Using a generator with `use_multiprocessing=True` and multiple workers may duplicate your data. Please "
+                "consider using the `keras.utils.Sequence` class.",
+                stacklevel=2,
+            )
         if renamed:
             raise TypeError(f"fit_generator got unexpected arguments: {', '.join(sorted(renamed))}")
         generator = _Restartable(generator)

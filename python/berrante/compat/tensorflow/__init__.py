@@ -82,6 +82,13 @@ newaxis = None
 AUTO_REUSE = None
 
 
+class TensorSpec:
+    """The shape and element type of a data set's elements."""
+
+    def __init__(self, shape: Any = None, dtype: Any = "float32", name: str | None = None) -> None:
+        self.shape, self.dtype, self.name = shape, dtype, name
+
+
 def function(func: Any = None, **kwargs: Any) -> Any:
     """A decorator that leaves the function as it is."""
     return func if func is not None else lambda f: f
