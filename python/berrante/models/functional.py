@@ -28,10 +28,11 @@ def _is_placeholder(tensor: KerasTensor) -> bool:
 class FunctionGraph:
     """The nodes between inputs and outputs, in an order in which they can run.
 
-    Inputs may be tensors in the middle of another model: the part from there on then gets Inputs and nodes of its own.
+    Inputs may be tensors in the middle of another model; with `own_inputs`, the part from there on gets Inputs and nodes
+    of its own.
     """
 
-    def __init__(self, inputs: Any, outputs: Any) -> None:
+    def __init__(self, inputs: Any, outputs: Any, own_inputs: bool = False) -> None:
         for what, structure in (("inputs", inputs), ("outputs", outputs)):
             for tensor in flatten(structure):
                 if not isinstance(tensor, KerasTensor):
@@ -44,7 +45,7 @@ class FunctionGraph:
         self.outputs: list[KerasTensor] = flatten(outputs)
         if len({id(t) for t in self.inputs}) != len(self.inputs):
             raise ValueError("The list of inputs passed to the model contains the same input multiple times")
-        if not all(_is_placeholder(t) for t in self.inputs):
+        if own_inputs and not all(_is_placeholder(t) for t in self.inputs):
             self._begin_anew()
         self.nodes = self._order()
         self.operations = self._operations()

@@ -41,7 +41,7 @@ class Model(Trainer, Layer):
         if (inputs is None) != (outputs is None):
             raise ValueError(f'[model "{self.name}"] expected both inputs and outputs; received only one')
         if inputs is not None:
-            self._set_graph(FunctionGraph(inputs, outputs))
+            self._set_graph(FunctionGraph(inputs, outputs, own_inputs=True))
 
     def _setup(self) -> None:
         fresh = "_layers" not in self.__dict__
