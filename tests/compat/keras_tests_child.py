@@ -29,7 +29,7 @@ LAYERS = (
     "RNN SimpleRNN LSTM GRU SimpleRNNCell LSTMCell GRUCell StackedRNNCells Bidirectional CuDNNGRU CuDNNLSTM ConvLSTM1D "
     "ConvLSTM2D ConvLSTM3D ConvLSTM2DCell ConvRNN2D Conv3D Conv3DTranspose SpatialDropout3D MaxPooling3D AveragePooling3D "
     "GlobalMaxPooling3D GlobalAveragePooling3D UpSampling3D ZeroPadding3D Cropping3D Convolution3D MaxPool3D AvgPool3D "
-    "AtrousConvolution1D EinsumDense ReversibleEmbedding AdaptiveAveragePooling3D AdaptiveMaxPooling3D MultiHeadAttention "
+    "GlobalMaxPool3D GlobalAvgPool3D AtrousConvolution1D EinsumDense ReversibleEmbedding AdaptiveAveragePooling3D AdaptiveMaxPooling3D MultiHeadAttention "
     "Attention AdditiveAttention GroupQueryAttention TFSMLayer TorchModuleWrapper JaxLayer FlaxLayer STFTSpectrogram "
     "MelSpectrogram HashedCrossing Hashing StringLookup IntegerLookup TextVectorization"
 ).split()
