@@ -349,3 +349,42 @@ def test_no_warning_from_todays_names() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         layers.Conv2D(2, (3, 3), padding="same", input_shape=(8, 8, 1))
+
+
+def test_nodes_depths_and_phases_of_models() -> None:
+    a, b = layers.Input((4,)), layers.Input((4,))
+    shared = layers.Dense(3, name="shared")
+    out = layers.Dropout(0.5)(layers.add([shared(a), shared(b)]), training=True)
+    model = models.Model([a, b], out)
+    takers = [node.outbound_layer.name for node in shared._outbound_nodes]
+    assert len(takers) == 2 and takers[0] == takers[1] and takers[0].startswith("add")  # once for each call
+    assert shared._inbound_nodes[0].get_config()["inbound_layers"] == [model.layers[0].name]
+    depths = {layer.name: depth for depth, found in model._layers_by_depth.items() for layer in found}
+    assert depths[model.layers[0].name] == depths[model.layers[1].name] > depths["shared"] > depths[takers[0]]
+    assert not model.uses_learning_phase  # training=True is fixed
+    assert models.Model([a, b], layers.Dropout(0.5)(out)).uses_learning_phase
+
+
+def test_updates_and_losses_belong_to_their_inputs() -> None:
+    a, dense = layers.Input((2,)), layers.Dense(1)
+    dense.add_update(0, inputs=a)
+    dense.add_update(1)
+    dense.add_loss(2, inputs=a)
+    dense.add_loss(3)
+    assert dense.get_updates_for(a) == [0] and dense.get_updates_for(None) == [1]
+    assert dense.get_losses_for(a) == [2] and dense.get_losses_for(None) == [3]
+
+
+def test_layers_say_what_they_cannot_take() -> None:
+    a, b = layers.Input((4,)), layers.Input((4,))
+    merge = layers.Concatenate()
+    merge([a, b])
+    with pytest.raises(ValueError, match="at least 2 inputs"):
+        merge([a])
+    with pytest.raises(ValueError, match="data_format"):
+        layers.SpatialDropout2D(0.5, data_format="channels_middle")
+    dense = layers.Dense(2)
+    assert dense.compute_mask([a], [None]) is None or dense.supports_masking
+    conv = layers.Conv2D(1, 2, input_shape=(3, 3, 1))
+    with pytest.raises(TypeError, match="does not support masking"):
+        conv.compute_mask([a], np.ones((2, 2)))

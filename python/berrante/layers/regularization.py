@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from berrante import config, ops, random
+from berrante import ops, random
 from berrante import regularizers as regularizers_module
+from berrante.layers.convolution import image_data_format
 from berrante.layers.layer import Layer
 from berrante.layers.spec import InputSpec
 
@@ -64,7 +65,7 @@ class SpatialDropout2D(BaseSpatialDropout):
         dtype: Any = None, **kwargs: Any,
     ) -> None:  # fmt: skip
         super().__init__(rate, seed=seed, name=name, dtype=dtype, **kwargs)
-        self.data_format = data_format or config.image_data_format()
+        self.data_format = image_data_format(data_format)
         self.input_spec = InputSpec(ndim=4)
 
     def _noise_shape(self, inputs: Any) -> Any:

@@ -39,12 +39,12 @@ class Windows(Dataset):
 def timeseries_dataset_from_array(
     data: Any, targets: Any, sequence_length: int, sequence_stride: int = 1, sampling_rate: int = 1,
     batch_size: int | None = 128, shuffle: bool = False, seed: int | None = None, start_index: int | None = None,
-    end_index: int | None = None,
+    end_index: int | None = None, format: str = "tf",
 ) -> Windows:  # fmt: skip
     """Batches (windows [batch, sequence_length, ...], targets) of a series; windows alone if targets is None.
 
     Window i starts at i * sequence_stride and takes every sampling_rate-th step; targets[i * sequence_stride] belongs to
-    it. start_index, end_index: the part of the series to use. batch_size None: single windows.
+    it. format (tf or grain) is accepted: what comes iterates as either does. start_index, end_index: the part of the series to use. batch_size None: single windows.
     """
     data = np.asarray(data)
     targets = None if targets is None else np.asarray(targets)

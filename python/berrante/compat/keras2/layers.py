@@ -243,6 +243,11 @@ class Dot(Layer, core.Dot):
 class _Merge:
     """Keras 2's merges take two inputs at least (subtract exactly two)."""
 
+    def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        if not isinstance(inputs, (list, tuple)) or len(inputs) < 2:
+            raise ValueError(f"A merge layer should be called on a list of at least 2 inputs. Got {inputs}")
+        return super().__call__(inputs, *args, **kwargs)  # type: ignore[misc]
+
     def build(self, input_shape: Any) -> None:
         if not isinstance(input_shape, list) or len(input_shape) < 2:
             raise ValueError(f"A merge layer should be called on a list of at least 2 inputs. Got {input_shape}")
