@@ -44,7 +44,8 @@ def timeseries_dataset_from_array(
     """Batches (windows [batch, sequence_length, ...], targets) of a series; windows alone if targets is None.
 
     Window i starts at i * sequence_stride and takes every sampling_rate-th step; targets[i * sequence_stride] belongs to
-    it. format (tf or grain) is accepted: what comes iterates as either does. start_index, end_index: the part of the series to use. batch_size None: single windows.
+    it. start_index, end_index: the part of the series to use. batch_size None: single windows. format (tf or grain) is
+    accepted: what comes iterates as either does.
     """
     data = np.asarray(data)
     targets = None if targets is None else np.asarray(targets)
