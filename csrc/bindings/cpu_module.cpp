@@ -3,6 +3,7 @@
 
 #include "../core/aligned.h"
 #include "../cpu/kernel_table.h"
+#include "specs.h"
 
 namespace berrante {
 
@@ -61,6 +62,20 @@ void run_kernel(const std::string& name, const std::vector<py::array>& inputs, c
     }
 }
 
+// How a kernel would divide its work: rough nanoseconds on one core, and the tasks of each stage. Tensors are as a
+// program's instructions have them, (space, offset, dtype, shape).
+py::tuple divide_kernel(const std::string& name, const py::list& inputs, const py::list& outputs,
+                        const py::dict& attrs) {
+  const Op op = op_by_name(name);
+  std::vector<View> in, out;
+  for (const TensorAt& tensor : tensors_at(inputs)) in.push_back(tensor.view);
+  for (const TensorAt& tensor : tensors_at(outputs)) out.push_back(tensor.view);
+  const Kernel& kernel = *kernel_table().kernels[static_cast<int>(op)];
+  const Instruction instruction(kernel, op, std::move(in), std::move(out), attr_values(attrs));
+  const Plan& plan = instruction.plan();
+  return py::make_tuple(plan.cost, std::vector<int64_t>(plan.tasks, plan.tasks + plan.stages));
+}
+
 }  // namespace
 
 void bind_program(py::module_& module);
@@ -88,6 +103,7 @@ PYBIND11_MODULE(_cpu, module) {
         return flops;
       },
       py::arg("rounds"), py::arg("isa") = "", py::call_guard<py::gil_scoped_release>());
+  module.def("divide_kernel", &divide_kernel, py::arg("name"), py::arg("inputs"), py::arg("outputs"), py::arg("attrs"));
   bind_program(module);
   module.def("run_kernel", &run_kernel, py::arg("name"), py::arg("inputs"), py::arg("outputs"), py::arg("attrs"),
              py::arg("isa") = "", py::arg("workers") = 1);

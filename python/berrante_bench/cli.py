@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from berrante_bench import grid, networks, ops, report, scaling, start
+from berrante_bench import grid, networks, ops, profile, report, scaling, start
 from berrante_bench.contenders import CONTENDERS
 from berrante_bench.turns import Settings
 from berrante_bench.workloads import WORKLOADS
@@ -23,6 +23,7 @@ _SECTIONS = {
     "fit": "epochs of fit over uint8 images in memory",
     "start": "from starting Python to the first step, memory, size of the installation",
     "ops": "every family of operations against PyTorch and the machine's limits",
+    "profile": "where a training step's time and memory go, and how many cores could share it",
     "scaling": "cost over the batch, by threads and by instruction set",
 }
 
@@ -73,6 +74,9 @@ def _section(name: str, args: argparse.Namespace, settings: Settings, peak: repo
     elif name == "ops":
         rows = ops.measure(ops.cases(), brief, peak)
         ops.show(rows)
+    elif name == "profile":
+        rows = profile.measure(args.workloads, 3 * settings.rounds)
+        profile.show(rows)
     elif name == "scaling":
         rows = scaling.measure(few, args.workloads)
         scaling.show(rows)

@@ -69,11 +69,71 @@ def _networks(axes: Any, found: dict[str, Any]) -> None:
     axes.invert_yaxis()
 
 
+def _profile(axes: Any, found: dict[str, Any]) -> None:
+    rows = [r for r in found["results"] if r["kind"] == "kernel"]
+    names = list(dict.fromkeys(r["workload"] for r in rows))
+    totals = {n: sum(r["ms"] for r in rows if r["workload"] == n) for n in names}
+    left = dict.fromkeys(names, 0.0)
+    for i, (label, kernels) in enumerate(_FAMILIES.items()):
+        named = [k for family in _FAMILIES.values() for k in family]
+        for n in names:
+            own = [r for r in rows if r["workload"] == n]
+            ms = sum(r["ms"] for r in own if (r["kernel"] in kernels if kernels else r["kernel"] not in named))
+            axes.barh(n, 100 * ms / totals[n], left=left[n], color=_COLORS[i], label=label if n == names[0] else None)
+            left[n] += 100 * ms / totals[n]
+    axes.set(xlabel="% of a training step on one thread", title="Where the time goes", xlim=(0, 100))
+    axes.invert_yaxis()
+    axes.legend(frameon=False, fontsize=7, ncols=3, loc="upper center", bbox_to_anchor=(0.4, -0.16))
+
+
+_FAMILIES: dict[str, tuple[str, ...]] = {
+    "products": ("matmul",),
+    "convolutions in the lanes": ("conv2d_lanes", "conv2d_lanes_input_grad", "conv2d_lanes_weight_grad"),
+    "Winograd": ("conv2d_winograd", "conv2d_winograd_weight_grad"),
+    "other convolutions": ("conv2d", "conv2d_input_grad", "conv2d_weight_grad"),
+    "elementwise, optimizer": ("map",),
+    "pooling": ("pool2d", "pool2d_grad"),
+    "other": (),
+}
+_COLORS = ("#2f5d8a", "#b8421f", "#7a3b8f", "#d88c5a", "#5a8a3a", "#c9a227", "#aaaaaa")
+
+
+def _memory(axes: Any, found: dict[str, Any], workload: str = "lenet5") -> None:
+    rows = [r for r in found["results"] if r["kind"] == "memory" and r["workload"] == workload]
+    for i, r in enumerate(rows):
+        life = r["last"] - r["first"] + 1
+        axes.broken_barh([(r["first"], life)], (r["offset"] / 1e6, r["bytes"] / 1e6), color=_COLORS[i % 6], lw=0)
+    top = max((r["offset"] + r["bytes"] for r in rows), default=0) / 1e6
+    total = sum(r["bytes"] for r in rows) / 1e6
+    title = f"Working memory of {workload}'s step: {top:.1f} MB for buffers of {total:.1f} MB"
+    axes.set(xlabel="step of the program", ylabel="MB in the arena", title=title)
+
+
+def _cores(axes: Any, found: dict[str, Any]) -> None:
+    rows = [r for r in found["results"] if r["kind"] == "cores"]
+    for i, name in enumerate(n for n in dict.fromkeys(r["workload"] for r in rows) if n != "perceptron"):
+        points = [(r["threads"], r["ms"]) for r in rows if r["workload"] == name]
+        axes.plot(
+            [n for n, _ in points],
+            [points[0][1] / ms for _, ms in points],
+            "o-",
+            ms=3,
+            color=_COLORS[i % 7],
+            label=name,
+        )
+    axes.plot([1, 64], [1, 64], color=_GREY, lw=0.8, ls=":")
+    axes.set(xscale="log", yscale="log", xlabel="threads", ylabel="speed-up (model)", title="Where scaling ends")
+    axes.legend(frameon=False, fontsize=7)
+
+
 PICTURES: dict[str, tuple[str, Callable[[Any, dict[str, Any]], None]]] = {
     "roofline": ("ops", _roofline),
     "grid": ("grid", _grid),
     "batches": ("scaling", _batches),
     "training": ("train", _networks),
+    "profile": ("profile", _profile),
+    "memory": ("profile", _memory),
+    "cores": ("profile", _cores),
 }
 
 

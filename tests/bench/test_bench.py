@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from berrante_bench import grid, networks, ops, plots, report, scaling, start
+from berrante_bench import grid, networks, ops, plots, profile, report, scaling, start
 from berrante_bench.cli import main
 from berrante_bench.contenders import ours_ops
 from berrante_bench.op_cases import OpCase, operands
@@ -159,6 +159,23 @@ def test_ratios_are_taken_round_by_round() -> None:
     assert times.ratio("a") == 2.0
 
 
+def test_a_profile_covers_every_step_and_more_cores_never_beat_perfect_sharing() -> None:
+    rows = profile.measure(["mlp"], repeats=1)
+    program = profile.training_program("mlp")
+    assert sum(r["calls"] for r in rows if r["kind"] == "kernel") == len(program.profile(1))
+    assert max(r["offset"] + r["bytes"] for r in rows if r["kind"] == "memory") == program.arena_size
+    times = {r["threads"]: r["ms"] for r in rows if r["kind"] == "cores"}
+    assert all(times[n] >= times[1] / n for n in profile.CORES)
+    profile.show(rows)
+
+
+def test_the_model_of_more_cores() -> None:
+    steps = [(1e-3, 1e6, [8]), (1e-3, 1e6, [1, 3]), (1e-4, 100.0, [1])]
+    assert profile.predict(steps, 1) == pytest.approx(2.1e-3)
+    # Eight tasks over four threads; three tasks take one turn; the small step is one thread's. Four barriers of four threads.
+    assert profile.predict(steps, 4) == pytest.approx(1e-3 / 4 + 1e-3 / 3 + 1e-4 + 4 * 4 * 50e-9)
+
+
 def test_start_measures_a_fresh_process() -> None:
     row = start.measure("perceptron", ["berrante"], replace(BRIEF, rounds=1))[0]
     assert 0 < row["import_s"] < row["first_step_s"]
@@ -208,7 +225,12 @@ def test_pictures_of_all_results(tmp_path: Path) -> None:
     shape = [{"mode": mode, "ratio": 2.0} for mode in ("forward", "both")]
     batch = [{"kind": "batch", "workload": "mlp", "batch": b, "us_per_sample": 3.0} for b in (16, 32)]
     network = {"workload": "mlp", "ratio": 1.5, "best_peer": "torch"}
-    for name, rows in {"ops": [op], "grid": shape, "scaling": batch, "train": [network]}.items():
+    steps = [
+        {"kind": "kernel", "workload": "lenet5", "kernel": "matmul", "calls": 2, "ms": 1.0},
+        {"kind": "memory", "workload": "lenet5", "first": 0, "last": 3, "offset": 0, "bytes": 640},
+        {"kind": "cores", "workload": "lenet5", "threads": 1, "ms": 2.0},
+    ]
+    for name, rows in {"profile": steps, "ops": [op], "grid": shape, "scaling": batch, "train": [network]}.items():
         report.write(tmp_path, name, 1, sys.executable, PEAK, rows)
     assert {p.stem for p in plots.draw(tmp_path, tmp_path / "pictures")} == set(plots.PICTURES)
 

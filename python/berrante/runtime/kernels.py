@@ -12,6 +12,7 @@ SCHEMA: dict[str, list[str]] = {name: [field for field, _ in fields] for name, f
 MICRO_OPS: dict[str, int] = {name: code for name, (code, *_) in _cpu.micro_ops().items()}
 
 CpuProgram = _cpu.Program
+divide_kernel = _cpu.divide_kernel
 fma_loop = _cpu.fma_loop
 isa = _cpu.isa
 isas = _cpu.isas
