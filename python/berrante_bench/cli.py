@@ -9,22 +9,31 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from berrante_bench import grid, networks, ops, profile, report, scaling, start
 from berrante_bench.contenders import CONTENDERS
 from berrante_bench.turns import Settings
 from berrante_bench.workloads import WORKLOADS
 
+
+class Section(NamedTuple):
+    """What is measured, and which share of --rounds and --seconds it takes: single operations are steadier than networks."""
+
+    what: str
+    rounds: float
+    seconds: float
+
+
 _SECTIONS = {
-    "train": "training steps of the workloads, against all peers",
-    "predict": "predictions, with a batch of 1 and the workload's own",
-    "grid": "random shapes of convolutions and dense layers against PyTorch",
-    "fit": "epochs of fit over uint8 images in memory",
-    "start": "from starting Python to the first step, memory, size of the installation",
-    "ops": "every family of operations against PyTorch and the machine's limits",
-    "profile": "where a training step's time and memory go, and how many cores could share it",
-    "scaling": "cost over the batch, by threads and by instruction set",
+    "train": Section("training steps of the workloads, against all peers", 1, 1),
+    "predict": Section("predictions, with a batch of 1 and the workload's own", 0.7, 0.6),
+    "profile": Section("where a training step's time and memory go, and how many cores could share it", 1, 1),
+    "ops": Section("every family of operations against PyTorch and the machine's limits", 0.7, 0.2),
+    "scaling": Section("cost over the batch, by threads and by instruction set", 0.7, 0.6),
+    "start": Section("from starting Python to the first step, memory, size of the installation", 0.3, 1),
+    "grid": Section("random shapes of convolutions and dense layers against PyTorch", 0.4, 0.2),
+    "fit": Section("epochs of fit over uint8 images in memory", 0.4, 1),
 }
 
 
@@ -32,7 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="berrante bench", formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Times berrante beside PyTorch, torch.compile, JAX, Keras 3 and onnxruntime, where they are installed.",
-        epilog="\n".join(f"  {name:8s} {what}" for name, what in _SECTIONS.items())
+        epilog="\n".join(f"  {name:8s} {section.what}" for name, section in _SECTIONS.items())
         + "\n  all      one after the other\n  plots    pictures of the results",
     )  # fmt: skip
     parser.add_argument("what", nargs="+", choices=(*_SECTIONS, "all", "plots"), metavar="WHAT", help="see below")
@@ -51,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no section after so many minutes")
     parser.add_argument("--count", type=int, default=200, help="grid: shapes (default 200)")
     parser.add_argument("--seed", type=int, default=0, help="grid: of the draw (default 0)")
-    parser.add_argument("--samples", type=int, default=4096, help="fit: samples of the data set (default 4096)")
+    parser.add_argument("--samples", type=int, default=2048, help="fit: samples of the data set (default 2048)")
     folder = Path("bench/results") if Path("bench/results").is_dir() else Path("berrante-bench")
     parser.add_argument("--out", type=Path, default=folder, help=f"folder for results (default here: {folder})")
     parser.add_argument(
@@ -60,28 +69,25 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _section(name: str, args: argparse.Namespace, settings: Settings, peak: report.Peak) -> Sequence[dict[str, Any]]:
-    """Measures one section and shows it."""
-    contenders = args.contenders
-    brief = replace(settings, seconds=settings.seconds / 5)  # single operations are steadier than networks
-    few, brief = replace(settings, rounds=min(5, settings.rounds)), replace(brief, rounds=min(5, settings.rounds))
+def _measure(name: str, args: argparse.Namespace, settings: Settings, peak: report.Peak) -> list[dict[str, Any]]:
+    """Measures one section and shows it; gives its rows."""
     if name == "grid":
-        rows = grid.measure(args.count, args.seed, brief)
+        rows = grid.measure(args.count, args.seed, settings)
         grid.show(rows)
     elif name == "start":
-        rows = start.measure("lenet5", contenders, replace(settings, rounds=min(3, settings.rounds)))
+        rows = start.measure("lenet5", args.contenders, settings)
         start.show(rows)
     elif name == "ops":
-        rows = ops.measure(ops.cases(), brief, peak)
+        rows = ops.measure(ops.cases(), settings, peak)
         ops.show(rows)
     elif name == "profile":
-        rows = profile.measure(args.workloads, 3 * settings.rounds)
+        rows = profile.measure(args.workloads, 2 * settings.rounds)
         profile.show(rows)
     elif name == "scaling":
-        rows = scaling.measure(few, args.workloads)
+        rows = scaling.measure(settings, args.workloads)
         scaling.show(rows)
     else:
-        rows = networks.measure(name, args.workloads, contenders, settings, peak, args.samples)
+        rows = networks.measure(name, args.workloads, args.contenders, settings, peak, args.samples)
         networks.show(rows)
     return rows
 
@@ -101,9 +107,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if minutes >= args.minutes:
             print(f"\n{name}: not run, {minutes:.0f} minutes are over")
             continue
-        print(f"\n{name}: {_SECTIONS[name]} (after {minutes:.1f} minutes)", flush=True)
-        rows = _section(name, args, settings, peak)
-        print(f"written to {report.write(args.out, name, args.threads, args.peers_python, peak, rows)}")
+        section = _SECTIONS[name]
+        print(f"\n{name}: {section.what} (after {minutes:.1f} minutes)", flush=True)
+        rounds, seconds = max(1, round(args.rounds * section.rounds)), args.seconds * section.seconds
+        own = replace(settings, rounds=rounds, seconds=seconds)
+        rows = _measure(name, args, own, peak)
+        print(f"written to {report.write(args.out, name, own, peak, rows)}")
     if "plots" in args.what or "all" in args.what:
         from berrante_bench import plots
 

@@ -32,7 +32,13 @@ def _roofline(axes: Any, found: dict[str, Any]) -> None:
     axes.plot([], [], "o", color=_OURS, label="berrante")
     axes.plot([], [], "o", mfc="none", color=_PEER, label="PyTorch, better format")
     axes.plot([], [], color=_GREY, label=f"{peak['gflops']:.0f} GFLOP/s, {peak['gb_per_s']:.0f} GB/s")
-    axes.set(xlabel="FLOP a byte of least traffic", ylabel="GFLOP/s", title="Operations", xlim=(0.05, 2000))
+    axes.set(
+        xlabel="FLOP a byte of least traffic",
+        ylabel="GFLOP/s",
+        title="Operations",
+        xlim=(0.08, 1000),
+        ylim=(0.05, 5 * peak["gflops"]),
+    )
     axes.legend(frameon=False, fontsize=8)
 
 
@@ -65,7 +71,12 @@ def _networks(axes: Any, found: dict[str, Any]) -> None:
     for i, r in enumerate(rows):
         axes.text(r["ratio"], i, f" {r['best_peer']}", va="center", fontsize=7)
     axes.axvline(1, color=_GREY, lw=0.8)
-    axes.set(xscale="log", xlabel="best peer's time / ours", title="Training steps", xlim=(0.5, None))
+    axes.set(
+        xscale="log",
+        xlabel="best peer's time / ours",
+        title="Training steps",
+        xlim=(0.5, 8 * max(r["ratio"] for r in rows)),
+    )
     axes.invert_yaxis()
 
 

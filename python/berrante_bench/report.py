@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from berrante_bench.contenders import CONTENDERS
+from berrante_bench.turns import Settings
 
 
 def table(headers: Sequence[Any], rows: Sequence[Sequence[Any]]) -> str:
@@ -102,13 +103,14 @@ def versions(peers_python: str) -> dict[str, str]:
     return {"python": platform.python_version(), "berrante": berrante.__version__, **json.loads(found)}
 
 
-def write(folder: Path, name: str, threads: int, peers_python: str, peak: Peak, results: Any) -> Path:
-    """Writes <folder>/<name>_<threads>_threads.json and gives its path."""
+def write(folder: Path, name: str, settings: Settings, peak: Peak, results: Any) -> Path:
+    """Writes <folder>/<name>_<threads>_threads.json, one line a row, and gives its path."""
     folder.mkdir(parents=True, exist_ok=True)
-    target = folder / f"{name}_{threads}_threads.json"
+    target = folder / f"{name}_{settings.threads}_threads.json"
     head = {
-        "made": datetime.now(timezone.utc).isoformat(timespec="seconds"), "machine": machine(threads),
-        "versions": versions(peers_python), "peak": asdict(peak),
+        "made": datetime.now(timezone.utc).isoformat(timespec="seconds"), "machine": machine(settings.threads),
+        "versions": versions(settings.peers_python), "peak": asdict(peak),
+        "settings": {k: v for k, v in asdict(settings).items() if k != "peers_python"},
     }  # fmt: skip
     rows = ",\n".join("  " + json.dumps(row) for row in results)
     target.write_text(json.dumps(head, indent=1)[:-2] + f',\n "results": [\n{rows}\n ]\n}}\n')

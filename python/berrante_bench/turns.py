@@ -104,6 +104,10 @@ class Worker:
         return math.nan if self.failure else float(answer[self.settings.clock]) / steps
 
 
+def _digits(x: float) -> float:
+    return float(f"{x:.4g}")
+
+
 @dataclass
 class Times:
     """Seconds a step of each contender, round by round."""
@@ -123,9 +127,9 @@ class Times:
         return statistics.median(p / o for p, o in zip(self.seconds[peer], self.seconds[ours], strict=True))
 
     def as_json(self) -> dict[str, Any]:
-        """Milliseconds: medians, and all rounds for whoever wants other statistics."""
+        """Milliseconds, the median and the least."""
         result: dict[str, Any] = {
-            name: {"ms": self.median(name) * 1e3, "rounds": [round(t * 1e3, 6) for t in times]}
+            name: {"ms": _digits(self.median(name) * 1e3), "least": _digits(min(times) * 1e3)}
             for name, times in self.seconds.items()
         }
         return result | {name: {"failed": reason} for name, reason in self.failures.items()}

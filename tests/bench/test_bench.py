@@ -231,7 +231,7 @@ def test_pictures_of_all_results(tmp_path: Path) -> None:
         {"kind": "cores", "workload": "lenet5", "threads": 1, "ms": 2.0},
     ]
     for name, rows in {"profile": steps, "ops": [op], "grid": shape, "scaling": batch, "train": [network]}.items():
-        report.write(tmp_path, name, 1, sys.executable, PEAK, rows)
+        report.write(tmp_path, name, BRIEF, PEAK, rows)
     assert {p.stem for p in plots.draw(tmp_path, tmp_path / "pictures")} == set(plots.PICTURES)
 
 
