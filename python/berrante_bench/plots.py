@@ -75,7 +75,7 @@ def _networks(axes: Any, found: dict[str, Any]) -> None:
         xscale="log",
         xlabel="best peer's time / ours",
         title="Training steps",
-        xlim=(0.5, 8 * max(r["ratio"] for r in rows)),
+        xlim=(0.5, 8 * max((r["ratio"] for r in rows), default=1.0)),
     )
     axes.invert_yaxis()
 
