@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import berrante
 from berrante.cli import main
-from berrante.cli.demos import DEMOS, run, superres
+from berrante.cli.demos import DEMOS, autoencoder, run, superres
 from berrante.cli.demos.common import Options, load
 
 pytest.importorskip("sklearn")
@@ -23,12 +24,19 @@ def pictures(folder: Path) -> list[str]:
 
 
 def test_autoencoders_beat_pca_and_noise(tmp_path: Path) -> None:
-    figures = run("autoencoder", Options(epochs=10, out=str(tmp_path)))
-    for code in (2, 4):
+    figures = run("autoencoder", Options(epochs=25, out=str(tmp_path)))
+    for code in (2, 4, 8, 16):
         assert figures[f"error of {code} numbers"] < figures[f"  by PCA ({code})"]
     assert figures["PSNR denoised, dB"] > figures["PSNR noisy, dB"] + 2
     assert figures["accuracy on the map"] > 0.5
     assert pictures(tmp_path) == ["codes", "compression", "denoising", "map"]
+
+
+def test_large_codes_beat_pca_too() -> None:
+    x, _, x_test, _ = load(Options())
+    berrante.utils.set_random_seed(0)
+    (ours, pca), *_ = autoencoder.compression(x, x_test, 100, (32,)).values()
+    assert ours < pca
 
 
 def test_generated_digits_come_near_real_ones(tmp_path: Path) -> None:

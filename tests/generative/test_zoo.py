@@ -27,6 +27,8 @@ BUILDERS: dict[str, tuple[Any, tuple[int, ...]]] = {
     "encoder": (lambda: zoo.conv_autoencoder((8, 8, 1), 5, (4, 8))[0], (5,)),
     "decoder": (lambda: zoo.conv_autoencoder((8, 8, 1), 5, (4, 8))[1], (8, 8, 1)),
     "map encoder": (lambda: zoo.conv_autoencoder((8, 8, 1), None, (4, 8))[0], (2, 2, 8)),
+    "encoder with a skip": (lambda: zoo.dense_autoencoder((8, 8, 1), 5, code_activation="tanh", skip=True)[0], (5,)),
+    "decoder with a skip": (lambda: zoo.dense_autoencoder((8, 8, 1), 5, skip=True)[1], (8, 8, 1)),
     "dense decoder": (lambda: zoo.dense_autoencoder((8, 8, 1), 5)[1], (8, 8, 1)),
 }
 
@@ -52,6 +54,14 @@ def test_shapes_and_files(name: str, tmp_path: Path) -> None:
     pytest.importorskip(os.environ["KERAS_BACKEND"])
     theirs = pytest.importorskip("keras").models.load_model(tmp_path / "m.keras")
     np.testing.assert_allclose(np.asarray(theirs(x)), y, rtol=1e-3, atol=1e-4)
+
+
+def test_a_pair_with_skips_starts_linear() -> None:
+    encoder, decoder = zoo.dense_autoencoder((3, 2, 1), 4, (8,), output="linear", skip=True)
+    rng = np.random.default_rng(0)
+    for model, shape in ((encoder, (3, 2, 1)), (decoder, (4,))):
+        a, b = rng.normal(size=(2, 2, *shape)).astype("float32")
+        np.testing.assert_allclose(model.predict(a + b), model.predict(a) + model.predict(b), atol=1e-5)
 
 
 def test_an_upscaler_starts_near_the_bicubic_enlargement() -> None:

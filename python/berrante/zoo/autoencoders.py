@@ -8,15 +8,21 @@ from typing import Any
 import numpy as np
 
 from berrante import layers
-from berrante.models import Sequential
+from berrante.models import Model, Sequential
 
 
 def dense_autoencoder(
     input_shape: Any, code: int, units: Sequence[int] = (128,), activation: str = "relu", output: str = "sigmoid",
-    code_activation: str | None = None,
+    code_activation: str | None = None, skip: bool = False,
 ) -> tuple[Any, Any]:  # fmt: skip
-    """(encoder, decoder): dense layers of `units`, the code, and the same back."""
+    """(encoder, decoder): dense layers of `units`, the code, and the same back.
+
+    skip: beside the dense layers of either half a linear map leads from its input to its output, and they add to it what is
+    not linear, at first nothing. Such a pair can do what PCA does, and with large codes passes it sooner.
+    """
     shape = tuple(input_shape)
+    if skip:
+        return _with_skips(shape, code, units, activation, output, code_activation)
     inner = [layers.Dense(n, activation=activation) for n in units]
     encoder = Sequential(
         [layers.Input(shape), layers.Flatten(), *inner, layers.Dense(code, activation=code_activation)], name="encoder"
@@ -27,6 +33,22 @@ def dense_autoencoder(
         [layers.Input((code,)), *back, layers.Dense(size, activation=output), layers.Reshape(shape)], name="decoder"
     )
     return encoder, decoder
+
+
+def _with_skips(
+    shape: Any, code: int, units: Sequence[int], activation: str, output: str, code_activation: str | None
+) -> tuple[Any, Any]:
+    def half(x: Any, widths: Sequence[int], size: int, last: str | None) -> Any:
+        y = x
+        for n in widths:
+            y = layers.Dense(n, activation=activation)(y)
+        y = layers.Add()([layers.Dense(size)(x), layers.Dense(size, kernel_initializer="zeros")(y)])
+        return y if last in (None, "linear") else layers.Activation(last)(y)
+
+    image, z = layers.Input(shape), layers.Input((code,))
+    encoder = Model(image, half(layers.Flatten()(image), units, code, code_activation), name="encoder")
+    made = half(z, list(reversed(units)), int(np.prod(shape)), output)
+    return encoder, Model(z, layers.Reshape(shape)(made), name="decoder")
 
 
 def conv_autoencoder(

@@ -23,14 +23,15 @@ def compression(x: np.ndarray, x_test: np.ndarray, epochs: int, codes: Any = COD
     errors = {}
     units = (128, 64) if x.shape[1] < 16 else (256, 128)
     for code in codes:
-        model = Autoencoder(*zoo.dense_autoencoder(x.shape[1:], code, units))
+        model = Autoencoder(*zoo.dense_autoencoder(x.shape[1:], code, units, output="linear", skip=True))
         steps = epochs * (len(x) // 32)
         rate = berrante.optimizers.schedules.CosineDecay(2e-3, steps)
         model.compile(berrante.optimizers.Adam(rate))
         model.fit(x, batch_size=32, epochs=epochs, verbose=0)
         pca = PCA(code).fit(flat)
-        ours = float(np.mean((model.reconstruct(x_test) - x_test) ** 2))
-        errors[code] = ours, float(np.mean((pca.inverse_transform(pca.transform(flat_test)) - flat_test) ** 2))
+        ours = float(np.mean((np.clip(model.reconstruct(x_test), 0, 1) - x_test) ** 2))
+        linear = np.clip(pca.inverse_transform(pca.transform(flat_test)), 0, 1)
+        errors[code] = ours, float(np.mean((linear - flat_test) ** 2))
     return errors
 
 
