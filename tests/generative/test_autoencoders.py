@@ -57,6 +57,38 @@ def test_reconstruction_loss_and_gradient() -> None:
     assert_step_descends(model, model.trainable_variables, loss, lambda: train_once(model))
 
 
+def test_tied_kernels_descend_through_both_halves(tmp_path: Path) -> None:
+    model = Autoencoder(*parts(), tied=True)
+    model.compile(SGD())
+    kernel, bias, copy, back = [*model.encoder.weights, *model.decoder.weights]
+    np.testing.assert_array_equal(copy.numpy(), kernel.numpy().T)
+
+    def loss(w: list[np.ndarray]) -> float:
+        code = dense(X, w[:2], ["sigmoid"])
+        return float(np.mean((dense(code, [w[0].T, w[2]], ["sigmoid"]) - X) ** 2))
+
+    assert_step_descends(model, [kernel, bias, back], loss, lambda: train_once(model))
+    np.testing.assert_array_equal(copy.numpy(), kernel.numpy().T)
+    model.compile("adam")
+    train_once(model)
+    model.save(tmp_path / "tied.keras")
+    again = load_model(tmp_path / "tied.keras")
+    for m in (model, again):
+        train_once(m)
+    assert again.tied
+    for a, b in zip(model.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_tied_transposed_convolution_is_the_adjoint() -> None:
+    encoder = berrante.Sequential([L.Input((6, 6, 2)), L.Conv2D(3, 3, strides=2, padding="same", use_bias=False)])
+    decoder = berrante.Sequential([L.Input((3, 3, 3)), L.Conv2DTranspose(2, 3, 2, padding="same", use_bias=False)])
+    Autoencoder(encoder, decoder, tied=True)
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(1, 6, 6, 2)), rng.normal(size=(1, 3, 3, 3))
+    assert np.sum(encoder.predict(a) * b) == pytest.approx(np.sum(a * decoder.predict(b)), rel=1e-4)
+
+
 @pytest.mark.parametrize("target", [None, 0.1])
 def test_sparsity(target: float | None) -> None:
     model = SparseAutoencoder(*parts(), sparsity=0.5, sparsity_target=target)
@@ -296,6 +328,7 @@ def test_the_elbo_as_a_score() -> None:
     ("call", "error", "message"),
     [
         (lambda: Autoencoder(*parts(), contractive=-1.0), ValueError, "contractive: expected a weight"),
+        (lambda: Autoencoder(parts()[0], stack([3, 4, 5], ["tanh", "tanh"]), tied=True), ValueError, "tied: expected a decoder that mirrors"),
         (lambda: Autoencoder(3, parts()[1]), TypeError, "encoder: expected a model"),
         (lambda: VAE(stack([5, 4], ["tanh"]), stack([2, 5], ["sigmoid"])), ValueError, "latent_dim: expected a size"),
         (lambda: VAE(stack([5, 4], ["tanh"]), stack([2, 5], ["sigmoid"]), 7), ValueError, "expected inputs of latent_dim=7"),

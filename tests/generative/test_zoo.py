@@ -11,6 +11,8 @@ import pytest
 
 import berrante
 from berrante import zoo
+from berrante.graph.variable import Variable
+from berrante.models.generative import MaxUnpooling2D
 
 BUILDERS: dict[str, tuple[Any, tuple[int, ...]]] = {
     "lenet5": (lambda: zoo.lenet5(), (10,)),
@@ -54,6 +56,26 @@ def test_shapes_and_files(name: str, tmp_path: Path) -> None:
     pytest.importorskip(os.environ["KERAS_BACKEND"])
     theirs = pytest.importorskip("keras").models.load_model(tmp_path / "m.keras")
     np.testing.assert_allclose(np.asarray(theirs(x)), y, rtol=1e-3, atol=1e-4)
+
+
+def test_unpooling_puts_elements_back_to_the_maxima() -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(2, 4, 6, 3)).astype("float32"), rng.normal(size=(2, 2, 2, 3)).astype("float32")
+    x[0, 0, 0] = x[0, 1, 1] = 9.0  # of equal ones the first
+    expected = np.zeros_like(x)
+    for n, i, j, c in np.ndindex(y.shape):
+        window = x[n, 2 * i : 2 * i + 2, 3 * j : 3 * j + 3, c]
+        r, s = np.unravel_index(np.argmax(window), window.shape)
+        expected[n, 2 * i + r, 3 * j + s, c] = y[n, i, j, c]
+    layer = MaxUnpooling2D((2, 3))
+    np.testing.assert_array_equal(np.asarray(layer([y, x])), expected)
+    v = Variable(y)
+    with berrante.GradientTape() as tape:
+        total = berrante.ops.sum(layer([v.value, x]) * x)
+    places = x.reshape(2, 2, 2, 2, 3, 3).max((2, 4))
+    np.testing.assert_allclose(np.asarray(tape.gradient(total, v)), places, rtol=1e-6)
+    with pytest.raises(ValueError, match=r"expected x of shape \(N, 4, 6, 3\)"):
+        layer([y, x[:, :3]])
 
 
 def test_a_pair_with_skips_starts_linear() -> None:

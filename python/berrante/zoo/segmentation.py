@@ -6,6 +6,7 @@ from typing import Any
 
 from berrante import layers
 from berrante.models import Model
+from berrante.models.generative import MaxUnpooling2D
 
 
 def _check(what: str, input_shape: Any, depth: int) -> tuple[int, int, int]:
@@ -48,12 +49,13 @@ def unet(
 
 
 def segnet(input_shape: Any, classes: int = 1, filters: int = 16, depth: int = 3, name: str = "segnet") -> Any:
-    """SegNet's encoder and decoder without joined maps; enlarged by repetition, where the original unpools to the places
-    of the maxima."""
+    """SegNet: no maps are joined; the decoder puts elements back to where the encoder's pooling found its maxima."""
     x = image = layers.Input(_check("segnet", input_shape, depth))
+    before = []
     for i in range(depth):
-        x = layers.MaxPooling2D()(_block(x, filters * 2**i))
-    x = _block(x, filters * 2**depth)
+        before.append(_block(x, filters * 2**i))
+        x = layers.MaxPooling2D()(before[-1])
     for i in reversed(range(depth)):
-        x = _block(layers.UpSampling2D()(x), filters * 2**i)
+        x = _block(MaxUnpooling2D()([x, before[i]]), filters * 2**i, 1)
+        x = _block(x, filters * 2 ** max(i - 1, 0), 1)
     return Model(image, _head(x, classes), name=name)

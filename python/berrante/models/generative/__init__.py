@@ -14,6 +14,7 @@ from berrante.models.generative.cyclegan import CycleGAN
 from berrante.models.generative.gan import GAN, WGAN, ConditionalGAN
 from berrante.models.generative.image_gan import SRGAN, Inpainter, Pix2Pix
 from berrante.models.generative.text_gan import TextToImageGAN, vocabulary_of
+from berrante.models.generative.unpooling import MaxUnpooling2D
 from berrante.models.generative.vae import VAE, ConditionalVAE
 from berrante.models.generative.vqvae import VQVAE, VectorQuantizer
 
@@ -22,4 +23,4 @@ ALL = (
     ConditionalGAN, Pix2Pix, CycleGAN, SRGAN, Inpainter, TextToImageGAN, FAnoGAN,
 )  # fmt: skip
 # Layers of their own, which files name too.
-LAYERS = (VectorQuantizer, InputMasking)
+LAYERS = (VectorQuantizer, InputMasking, MaxUnpooling2D)

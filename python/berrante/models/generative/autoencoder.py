@@ -9,7 +9,9 @@ import numpy as np
 from berrante import ops
 from berrante.data import unpack
 from berrante.graph.tape import GradientTape, flatten
+from berrante.graph.variable import Variable
 from berrante.layers import Dropout, GaussianNoise
+from berrante.models.generative import tying
 from berrante.models.generative.anomaly import REDUCTIONS, Anomaly, reduce_error
 from berrante.models.generative.base import Generative, check_range, final_activation
 from berrante.models.steps import tracked
@@ -27,13 +29,15 @@ class Autoencoder(Anomaly, Generative):
         sparsity: the weight of the code's penalty: the mean |code|, or with `sparsity_target` the divergence
             sum_j KL(target || mean activation of unit j), for codes between 0 and 1 (Ng, 2011).
         contractive: the weight of the mean squared Frobenius norm of d code / d x (Rifai et al., 2011).
+        tied: the decoder's kernels are the encoder's, transposed: the last one's the first's, and so on.
         anomaly_reduction: how anomaly_score sums up the errors of a sample: "mse", "mae" or "max".
 
     Logs: loss, reconstruction_loss and, where used, sparsity_loss and contractive_loss (weighted).
     """
 
     parts: tuple[str, ...] = ("encoder", "decoder", "noise")
-    settings: tuple[str, ...] = ("sparsity", "sparsity_target", "contractive", "anomaly_reduction")
+    settings: tuple[str, ...] = ("sparsity", "sparsity_target", "contractive", "tied", "anomaly_reduction")
+    tied = False
     _default_loss: Any = "mse"
     encoder: Any
     decoder: Any
@@ -41,8 +45,8 @@ class Autoencoder(Anomaly, Generative):
 
     def __init__(
         self, encoder: Any, decoder: Any, noise: Any = None, sparsity: float | None = None,
-        sparsity_target: float | None = None, contractive: float = 0.0, anomaly_reduction: str = "mse",
-        name: str | None = None, **kwargs: Any,
+        sparsity_target: float | None = None, contractive: float = 0.0, tied: bool = False,
+        anomaly_reduction: str = "mse", name: str | None = None, **kwargs: Any,
     ) -> None:  # fmt: skip
         super().__init__(name=name, **kwargs)
         self._setup_anomaly(anomaly_reduction, self._allowed_reductions())
@@ -57,7 +61,9 @@ class Autoencoder(Anomaly, Generative):
         if sparsity_target is not None and not 0 < sparsity_target < 1:
             raise ValueError(f"{self._label()} sparsity_target: expected between 0 and 1; received {sparsity_target}")
         self.sparsity, self.sparsity_target, self.contractive = sparsity, sparsity_target, contractive
-        self._check_built()
+        self.tied = bool(tied)
+        if self._check_built():
+            tying.copy(self._pairs())
 
     def _allowed_reductions(self) -> tuple[str, ...]:
         return REDUCTIONS
@@ -74,6 +80,17 @@ class Autoencoder(Anomaly, Generative):
 
     def _known_output_names(self) -> list[str]:
         return ["reconstruction"]
+
+    def _pairs(self) -> list[tying.Pair]:
+        return tying.tied_pairs(self.encoder, self.decoder, self._label()) if self.tied else []
+
+    def _train_variables(self) -> list[Variable]:
+        copies = {id(other) for _, other in self._pairs()}
+        return [v for v in super()._train_variables() if id(v) not in copies]
+
+    def _prepare_training(self, data: Any, batch: int) -> None:
+        super()._prepare_training(data, batch)
+        tying.copy(self._pairs())
 
     # --- the step ---------------------------------------------------------------------------------------------------
 
@@ -125,7 +142,9 @@ class Autoencoder(Anomaly, Generative):
             target, y_pred, terms = self._terms(x, y, weights, True)
             loss = self._total(terms)
         self._track_losses(loss, terms, flatten(x)[0].shape[0])
-        self.optimizer.apply(tape.gradient(loss, variables), variables)
+        pairs = self._pairs()
+        self.optimizer.apply(tying.gradients(tape, loss, variables, pairs), variables)
+        tying.copy(pairs)
         return self.compute_metrics(x, target, y_pred, weights)
 
     @tracked
