@@ -33,6 +33,39 @@ def test_psnr_and_ssim_agree_with_scikit_image(scale: float) -> None:
         assert ssim[i] == pytest.approx(expected, rel=1e-4)
 
 
+def test_they_agree_with_torchmetrics() -> None:
+    torch = pytest.importorskip("torch")
+    theirs = pytest.importorskip("torchmetrics")
+    a, b = (torch.from_numpy(x.transpose(0, 3, 1, 2)).double() for x in (A, B))
+    psnr = theirs.functional.image.peak_signal_noise_ratio(b, a, data_range=1.0, dim=(1, 2, 3), reduction="none")
+    np.testing.assert_allclose(np.asarray(gm.psnr(A, B)), psnr.numpy(), rtol=1e-5)
+    # Theirs is the mean over images continued by reflection; ours, as scikit-image's, over whole windows alone.
+    _, ssim = theirs.functional.image.structural_similarity_index_measure(
+        b, a, data_range=1.0, reduction="none", return_full_image=True
+    )
+    np.testing.assert_allclose(np.asarray(gm.ssim(A, B)), ssim[..., 5:-5, 5:-5].mean((1, 2, 3)).numpy(), rtol=1e-4)
+    truth, found = RNG.random((3, 6, 6, 1)) > 0.5, RNG.random((3, 6, 6, 1)) > 0.4
+    for i in range(3):
+        pair = [torch.from_numpy(x[i].ravel().astype("int32")) for x in (found, truth)]
+        dice = theirs.functional.classification.binary_f1_score(*pair)
+        assert np.asarray(gm.dice(truth, found))[i] == pytest.approx(float(dice), rel=1e-6)
+    labels, guesses = (RNG.integers(0, 3, 50) for _ in range(2))
+    iou = M.MeanIoU(num_classes=3)
+    iou.update_state(labels, guesses)
+    expected = theirs.functional.classification.multiclass_jaccard_index(
+        torch.from_numpy(guesses), torch.from_numpy(labels), 3, average="macro"
+    )
+    assert float(iou.result()) == pytest.approx(float(expected), rel=1e-6)
+
+
+def test_kernel_distance_agrees_with_torchmetrics() -> None:
+    torch = pytest.importorskip("torch")
+    kid = pytest.importorskip("torchmetrics.image.kid")
+    x, y = RNG.normal(size=(9, 4)), RNG.normal(0.5, size=(9, 4))
+    expected = kid.poly_mmd(torch.from_numpy(x), torch.from_numpy(y), degree=3, gamma=None, coef=1.0)
+    assert gm.kernel_distance(x, y) == pytest.approx(float(expected), rel=1e-6)
+
+
 def test_they_work_in_compile_and_in_files(tmp_path: Any) -> None:
     model = berrante.Sequential([L.Input((24, 20, 3)), L.Conv2D(3, 3, padding="same", activation="sigmoid")])
     model.compile("sgd", "mse", metrics=[M.PSNR(), M.SSIM(filter_size=7), M.DiceScore()])
