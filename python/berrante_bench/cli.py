@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from berrante_bench import grid, networks, ops, profile, report, scaling, start
+from berrante_bench import generative, grid, networks, ops, profile, report, scaling, start
 from berrante_bench.contenders import CONTENDERS
 from berrante_bench.turns import Settings
 from berrante_bench.workloads import WORKLOADS
@@ -28,6 +28,7 @@ class Section(NamedTuple):
 _SECTIONS = {
     "train": Section("training steps of the workloads, against all peers", 1, 1),
     "predict": Section("predictions, with a batch of 1 and the workload's own", 0.7, 0.6),
+    "generative": Section("training steps of a DCGAN, a WGAN-GP and a VAE", 0.5, 1),
     "profile": Section("where a training step's time and memory go, and how many cores could share it", 1, 1),
     "ops": Section("every family of operations against PyTorch and the machine's limits", 0.7, 0.2),
     "scaling": Section("cost over the batch, by threads and by instruction set", 0.7, 0.6),
@@ -41,8 +42,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="berrante bench", formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Times berrante beside PyTorch, torch.compile, JAX, Keras 3 and onnxruntime, where they are installed.",
-        epilog="\n".join(f"  {name:8s} {section.what}" for name, section in _SECTIONS.items())
-        + "\n  all      one after the other\n  plots    pictures of the results",
+        epilog="\n".join(f"  {name:10s} {section.what}" for name, section in _SECTIONS.items())
+        + "\n  all        one after the other\n  plots      pictures of the results",
     )  # fmt: skip
     parser.add_argument("what", nargs="+", choices=(*_SECTIONS, "all", "plots"), metavar="WHAT", help="see below")
     parser.add_argument("--workloads", nargs="+", choices=tuple(WORKLOADS), default=list(WORKLOADS), metavar="NAME",
@@ -74,6 +75,9 @@ def _measure(name: str, args: argparse.Namespace, settings: Settings, peak: repo
     if name == "grid":
         rows = grid.measure(args.count, args.seed, settings)
         grid.show(rows)
+    elif name == "generative":
+        rows = generative.measure(args.contenders, settings)
+        generative.show(rows)
     elif name == "start":
         rows = start.measure("lenet5", args.contenders, settings)
         start.show(rows)

@@ -1,7 +1,7 @@
 """Who takes part: berrante and its peers, each a module with a function for every kind of task.
 
-A task is a dict with a "kind": "train", "predict", "fit" and "op" ask for a function that does a number of steps. Peers'
-code is what their users would write in their fastest ordinary form, and never imports berrante.
+A task is a dict with a "kind": "train", "predict", "fit", "generative" and "op" ask for a function that does a number of
+steps. Peers' code is what their users would write in their fastest ordinary form, and never imports berrante.
 """
 
 from __future__ import annotations

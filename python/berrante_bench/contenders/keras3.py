@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from berrante_bench.contenders import Steps, keras_style
+from berrante_bench.contenders import Steps, keras3_generative, keras_style
 from berrante_bench.workloads import of_task
 
 
@@ -35,3 +35,8 @@ def fit(task: dict[str, Any], option: str) -> Steps:
 def predict(task: dict[str, Any], option: str) -> Steps:
     """Predictions of one batch."""
     return keras_style.predictions(_library(option), of_task(task))
+
+
+def generative(task: dict[str, Any], option: str) -> Steps:
+    """Training steps of a generative model on one batch."""
+    return keras3_generative.generative(_library(option), task, option)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from berrante_bench.contenders import Steps, keras_style
+from berrante_bench.contenders.ours_generative import generative as generative
 from berrante_bench.contenders.ours_ops import op as op
 from berrante_bench.workloads import of_task
 

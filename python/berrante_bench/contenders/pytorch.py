@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from berrante_bench.contenders import Steps
+from berrante_bench.contenders.pytorch_generative import generative as generative
 from berrante_bench.contenders.pytorch_ops import op as op
 from berrante_bench.workloads import Layers, Workload, data, of_task
 

@@ -75,11 +75,11 @@ class Clock:
 
 
 def report(title: str, figures: dict[str, float], pictures: list[Path], seconds: float) -> None:
-    """Prints figures and where the pictures are."""
+    """Prints figures, where the pictures are, and the seconds by the clock and of the processor."""
     print(f"\n{title}")
     width = max(map(len, figures), default=0)
     for name, value in figures.items():
         print(f"  {name:<{width}}  {value:.4g}")
     for picture in pictures:
         print(f"  picture  {picture}")
-    print(f"  {seconds:.0f} s")
+    print(f"  {seconds:.0f} s, {time.process_time():.0f} s of processor time")

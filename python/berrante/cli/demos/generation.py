@@ -53,8 +53,9 @@ def run(options: Options) -> dict[str, float]:
     n = len(halves[1])
     fid, score = metrics.FID(features_of(judge)), metrics.InceptionScore(judge)
     figures: dict[str, float] = {}
+    zoom = max(1, 48 // x.shape[1])
     pictures = [options.folder / "real.png"]
-    save_grid(pictures[0], x[:64], 8, 2)
+    save_grid(pictures[0], x[:64], 8, zoom)
 
     def measure(name: str, images: np.ndarray) -> None:
         share, classes, rarest = recognised(judge, images)
@@ -66,12 +67,12 @@ def run(options: Options) -> dict[str, float]:
         adversarial = name != "vae"
         count = max(1, epochs // 3) if name == "wgan_gp" else epochs
         path = options.folder / f"{name}.png"
-        grid = SampleGrid(path, 64, columns=8, every=max(1, count // 20), gif=path.with_suffix(".gif"))
+        grid = SampleGrid(path, 64, columns=8, zoom=zoom, every=max(1, count // 20), gif=path.with_suffix(".gif"))
         data = x * 2 - 1 if adversarial else x
         history = model.fit(data, batch_size=64, epochs=count, verbose=0, callbacks=[grid])
         made = np.concatenate([model.sample(500, seed=s) for s in range(-(-n // 500))])[:n]
         made = (made + 1) / 2 if adversarial else made
-        save_grid(path, made[:64], 8, 2)
+        save_grid(path, made[:64], 8, zoom)
         measure(name, made)
         pictures.append(path)
         model.save(options.folder / f"{name}.keras")
