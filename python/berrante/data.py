@@ -165,6 +165,15 @@ def unpack(batch: Any) -> tuple[Any, Any, Any]:
     return batch, None, None
 
 
+def pack(x: Any, y: Any = None, sample_weight: Any = None) -> Any:
+    """What a step gets, as Keras packs it: x alone (a list or tuple as (x,)), (x, y), or all three."""
+    if sample_weight is not None:
+        return x, y, sample_weight
+    if y is not None:
+        return x, y
+    return (x,) if isinstance(x, (list, tuple)) else x
+
+
 class Rounds:
     """The batches of a sequence pass after pass, for epochs of a set number of steps: an epoch goes on where the last ended.
 

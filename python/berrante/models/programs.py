@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from berrante import ops
-from berrante.data import ArrayData, specs_of
+from berrante.data import ArrayData, pack, specs_of
 from berrante.graph import trace
 from berrante.graph.program import Program
 from berrante.graph.tape import map_structure
@@ -74,7 +74,7 @@ class Programs(Steps):
 
         def function(*leaves: Tensor) -> Any:
             x, y, w = data.restore(leaves)
-            result = step((x,) if kind == "predict" else (x, y, w))
+            result = step((x,) if kind == "predict" else pack(x, y, w))
             return result if visible else None
 
         program = Program(function, specs)
@@ -125,7 +125,7 @@ class Programs(Steps):
             return map_structure(np.asarray, self.predict_step((x,)))
         if kind == "train" and not self.built:  # type: ignore[attr-defined]
             self._build_from(batch, batch.size)
-        return (self.train_step if kind == "train" else self.test_step)((x, y, w))
+        return (self.train_step if kind == "train" else self.test_step)(pack(x, y, w))
 
     def _run_batch(self, kind: str, batch: ArrayData) -> Any:
         if self.run_eagerly:

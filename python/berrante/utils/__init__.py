@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from berrante.data import PyDataset, Sequence, unpack_x_y_sample_weight
+from berrante.data import PyDataset, Sequence, pack, unpack_x_y_sample_weight
 from berrante.utils.progbar import Progbar
 
 # Names of keras.utils, and the module of this package (or of the one above) that has each.
@@ -90,9 +90,7 @@ def get_source_inputs(tensor: Any) -> list[Any]:
 
 def pack_x_y_sample_weight(x: Any, y: Any = None, sample_weight: Any = None) -> Any:
     """What a data set gives for a batch: x alone, or a tuple of what there is."""
-    if y is None:
-        return (x,) if isinstance(x, (list, tuple)) else x
-    return (x, y) if sample_weight is None else (x, y, sample_weight)
+    return pack(x, y, None if y is None else sample_weight)
 
 
 def is_keras_tensor(x: Any) -> bool:
