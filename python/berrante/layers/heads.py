@@ -55,12 +55,14 @@ class HeadedAttention(Layer):
     def _projection(self, equation: str, extents: Any, bias_axes: str, name: str, **kwargs: Any) -> EinsumDense:
         """A projection with initializers of its own: one initializer would draw the same values for all."""
         kernel, bias = (type(i).from_config(i.get_config()) for i in (self.kernel_initializer, self.bias_initializer))
-        return EinsumDense(
+        layer = EinsumDense(
             equation, extents, bias_axes=bias_axes if self.use_bias else None, name=name, kernel_initializer=kernel,
             bias_initializer=bias, kernel_regularizer=self.kernel_regularizer, bias_regularizer=self.bias_regularizer,
             activity_regularizer=self._projection_regularizer, kernel_constraint=self.kernel_constraint,
             bias_constraint=self.bias_constraint, dtype=self.dtype_policy, **kwargs,
         )  # fmt: skip
+        layer.supports_masking = True  # the masks count in the mixing; none is lost here
+        return layer
 
     def _compute_attention_mask(
         self, query: Any, value: Any, query_mask: Any = None, value_mask: Any = None, key_mask: Any = None,
@@ -147,7 +149,9 @@ class MultiHeadAttention(HeadedAttention):
         super().__init__(**kwargs)
         for name, value in (("num_heads", num_heads), ("key_dim", key_dim), ("value_dim", value_dim)):
             if (not isinstance(value, int) or value <= 0) and not (name == "value_dim" and value is None):
-                raise ValueError(f"{self._label()} expected `{name}` to be a positive integer; received {value!r}")
+                raise ValueError(
+                    f"{self._label()} Received an invalid value for argument `{name}`, expected a positive integer: {value!r}"
+                )
         self.num_heads, self.key_dim, self.value_dim = num_heads, key_dim, value_dim or key_dim
         if output_shape is not None and not isinstance(output_shape, (int, list, tuple)):
             raise ValueError(
@@ -158,7 +162,8 @@ class MultiHeadAttention(HeadedAttention):
             raise ValueError(
                 f"{self._label()} `attention_axes` must be an int, list, or tuple; received {attention_axes!r}"
             )
-        self.attention_axes: Any = (attention_axes,) if isinstance(attention_axes, int) else attention_axes
+        axes = (attention_axes,) if isinstance(attention_axes, int) else attention_axes
+        self.attention_axes: Any = axes if axes is None else tuple(axes)
         self._set_arguments(
             dropout, use_bias, sliding_window, flash_attention, use_gate, seed,
             {

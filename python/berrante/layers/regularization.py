@@ -17,14 +17,33 @@ class _Random(Layer):
 
     supports_masking = True
 
-    def _set_seed(self, seed: int | None) -> None:
+    def _set_seed(self, seed: int | None, amount: float) -> None:
+        """Keeps the seed, and a generator where there is an amount of anything to draw (as Keras, in files too)."""
         self.seed = seed
-        self.seed_generator = random.SeedGenerator(seed)
+        if amount > 0:
+            self.seed_generator = random.SeedGenerator(seed)
 
     def _rate(self, rate: float, name: str = "rate") -> float:
         if not isinstance(rate, (int, float)) or not 0 <= rate <= 1:
-            raise ValueError(f"{self._label()} expected {name} from 0 to 1; received {rate!r}")
+            raise ValueError(
+                f"{self._label()} Invalid value received for argument `{name}`. Expected a float value between 0 and 1. "
+                f"Received: {name}={rate!r}"
+            )
         return float(rate)
+
+    def _checked_shape(self, shape: Any) -> tuple[int | None, ...] | None:
+        """A noise_shape as a tuple; ValueError for anything but positive integers and None."""
+        if shape is None:
+            return None
+        whole = isinstance(shape, (list, tuple)) and all(
+            n is None or (isinstance(n, int) and not isinstance(n, bool) and n > 0) for n in shape
+        )
+        if not whole:
+            raise ValueError(
+                f"{self._label()} Invalid value received for argument `noise_shape`. Expected a tuple or list of positive "
+                f"integers or None. Received: noise_shape={shape!r}"
+            )
+        return tuple(shape)
 
 
 class Dropout(_Random):
@@ -34,8 +53,8 @@ class Dropout(_Random):
 
     def __init__(self, rate: float, noise_shape: Any = None, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.rate, self.noise_shape = self._rate(rate), noise_shape
-        self._set_seed(seed)
+        self.rate, self.noise_shape = self._rate(rate), self._checked_shape(noise_shape)
+        self._set_seed(seed, self.rate)
 
     def _noise_shape(self, inputs: Any) -> Any:
         return self.noise_shape
@@ -98,7 +117,7 @@ class GaussianNoise(_Random):
         if stddev < 0:
             raise ValueError(f"{self._label()} expected stddev of at least 0; received {stddev}")
         self.stddev = float(stddev)
-        self._set_seed(seed)
+        self._set_seed(seed, self.stddev)
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         if not training or self.stddev == 0:
@@ -114,7 +133,7 @@ class GaussianDropout(_Random):
     def __init__(self, rate: float, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.rate = self._rate(rate)
-        self._set_seed(seed)
+        self._set_seed(seed, self.rate)
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         if not training or self.rate == 0:
@@ -130,14 +149,15 @@ class AlphaDropout(_Random):
 
     def __init__(self, rate: float, noise_shape: Any = None, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.rate, self.noise_shape = self._rate(rate), noise_shape
-        self._set_seed(seed)
+        self.rate, self.noise_shape = self._rate(rate), self._checked_shape(noise_shape)
+        self._set_seed(seed, self.rate)
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         if not training or self.rate == 0:
             return inputs
         low = -1.0507009873554805 * 1.6732632423543772
-        shape = inputs.shape if self.noise_shape is None else self.noise_shape
+        given = self.noise_shape or (None,) * len(inputs.shape)
+        shape = tuple(m if n is None else n for n, m in zip(given, inputs.shape, strict=True))
         keep = ops.greater_equal(random.uniform(shape, seed=self.seed_generator), self.rate)
         a = ((1.0 - self.rate) * (1.0 + self.rate * low * low)) ** -0.5
         return ops.add(ops.multiply(ops.where(keep, inputs, low), a), -a * low * self.rate)
