@@ -19,7 +19,8 @@ constexpr uint16_t kNone = 0xffff;
 
 // Kinds of pooling, and ways to find a median.
 enum class Form { maximum, average, small_median, large_median };
-constexpr bool is_median(Form form) { return form == Form::small_median || form == Form::large_median; }
+template <Form kForm>
+constexpr bool kMedian = kForm == Form::small_median || kForm == Form::large_median;
 
 struct Geometry {
   int h, w, c, oh, ow, window_h, window_w, stride_h, stride_w, pad_top, pad_left;
@@ -231,7 +232,7 @@ __global__ void __launch_bounds__(kThreads)
       b.v[k] = static_cast<uint16_t>(found.second[k]);
     }
     store_pack<kWidth>(first + static_cast<int64_t>(index) * kWidth, a, true);
-    if (is_median(kForm)) store_pack<kWidth>(second + static_cast<int64_t>(index) * kWidth, b, true);
+    if (kMedian<kForm>) store_pack<kWidth>(second + static_cast<int64_t>(index) * kWidth, b, true);
   });
 }
 
@@ -266,7 +267,7 @@ __global__ void __launch_bounds__(kThreads) gradient_kernel(Geometry g, const fl
           for (int k = 0; k < kWidth; ++k) sum.v[k] += found.first[k] == number ? d.v[k] : 0.0f;
         } else {
           const Pack<uint16_t, kWidth> a = load_pack<kWidth>(first + from, true);
-          const Pack<uint16_t, kWidth> b = is_median(kForm) ? load_pack<kWidth>(second + from, true) : a;
+          const Pack<uint16_t, kWidth> b = kMedian<kForm> ? load_pack<kWidth>(second + from, true) : a;
 #pragma unroll
           for (int k = 0; k < kWidth; ++k) {
             const float part = a.v[k] == b.v[k] ? d.v[k] : 0.5f * d.v[k];
@@ -333,11 +334,11 @@ void forward(const Call& call, const CudaTarget& target, const Attrs& t, const V
     g.size = static_cast<uint32_t>(images * out / kWidth);
     const float* from = data_of<const float>(x) + n * in;
     float* to = data_of<float>(y) + n * out;
-    if (v != nullptr || is_median(kForm)) {
+    if (v != nullptr || kMedian<kForm>) {
       const float* values = data_of<const float>(v != nullptr ? *v : x) + n * in;
       if constexpr (kForm != Form::average)
         launch(pick_kernel<kForm, kWidth>, grid_of(g.size, target), kThreads, 0, target.stream, g, from, values, to);
-    } else if constexpr (!is_median(kForm)) {
+    } else if constexpr (!kMedian<kForm>) {
       launch(pool_kernel<kForm, kWidth>, grid_of(g.size, target), kThreads, 0, target.stream, g, from, to);
     }
   });
