@@ -150,24 +150,17 @@ TEST_INTEGER(le_i, x <= y)
 FLOAT(to_i, __float2int_rz(x))  // saturates, and turns NaN into 0
 INTEGER(to_f, static_cast<float>(x))
 MICRO_FUNCTION(select) { return a.i != 0 ? b : c; }
-MICRO_FUNCTION(coordinate) { return word_of(static_cast<int32_t>(index / a.i % b.i)); }
-MICRO_FUNCTION(uniform) {
-  uint32_t word[4];
-  philox(a, b, index / 4, word);
-  return word_of(unit(word[index % 4]));
+MICRO_FUNCTION(coordinate) {
+  if (index < (int64_t{1} << 31))
+    return word_of(wrap(static_cast<uint32_t>(index) / static_cast<uint32_t>(a.i) % static_cast<uint32_t>(b.i)));
+  return word_of(static_cast<int32_t>(index / a.i % b.i));
 }
-MICRO_FUNCTION(normal) {
-  uint32_t word[4];
-  philox(a, b, index / 4, word);
-  const int k = static_cast<int>(index % 4);
+// From the four words of the element's block.
+__device__ __forceinline__ Word uniform_of(const uint32_t word[4], int k) { return word_of(unit(word[k])); }
+__device__ __forceinline__ Word normal_of(const uint32_t word[4], int k) {
   const float radius = sqrtf(-2.0f * logf(unit(word[k & 2]) + 0x1p-24f));
   const float angle = 6.28318530717958647692f * unit(word[(k & 2) + 1]);
   return word_of((k & 1) != 0 ? radius * sinf(angle) : radius * cosf(angle));
-}
-MICRO_FUNCTION(bits) {
-  uint32_t word[4];
-  philox(a, b, index / 4, word);
-  return word_of(wrap(word[index % 4]));
 }
 
 #undef MICRO_FUNCTION
@@ -177,19 +170,54 @@ MICRO_FUNCTION(bits) {
 #undef TEST
 #undef TEST_INTEGER
 
-__device__ __forceinline__ Word micro_operation(int code, Word a, Word b, Word c, int64_t index) {
-  enum Code {
-#define MICRO(name, arity, to, from) code_##name,
+enum MicroCode {
+#define MICRO(name, arity, to, from) micro_code_##name,
 #include "../core/micro.def"
 #undef MICRO
-  };
+};
+// Those that are computed for four elements together, not by a micro_<name> of one.
+__device__ __forceinline__ constexpr bool is_random(int code) {
+  return code == micro_code_uniform || code == micro_code_normal || code == micro_code_bits;
+}
+#define RANDOM(name) \
+  __device__ __forceinline__ Word micro_##name(Word, Word, Word, int64_t) { return word_of(0); }
+RANDOM(uniform)
+RANDOM(normal)
+RANDOM(bits)
+#undef RANDOM
+
+// Four neighbouring elements, the first at a multiple of four.
+struct alignas(16) Words {
+  Word w[4];
+};
+
+__device__ __forceinline__ Words micro_operation(int code, const Words& a, const Words& b, const Words& c,
+                                                 int64_t index) {
+  Words result;
+  if (is_random(code)) {
+    uint32_t word[4];
+    philox(a.w[0], b.w[0], index / 4, word);
+#pragma unroll
+    for (int k = 0; k < 4; ++k)
+      result.w[k] = code == micro_code_uniform  ? uniform_of(word, k)
+                    : code == micro_code_normal ? normal_of(word, k)
+                                                : word_of(wrap(word[k]));
+    return result;
+  }
   switch (code) {
-#define MICRO(name, arity, to, from) \
-  case code_##name: return micro_##name(a, b, c, index);
+#define MICRO(name, arity, to, from)                                                                               \
+  case micro_code_##name:                                                                                          \
+    if constexpr (!is_random(micro_code_##name)) {                                                                 \
+      _Pragma("unroll") for (int k = 0; k < 4; ++k) result.w[k] = micro_##name(a.w[k], b.w[k], c.w[k], index + k); \
+      return result;                                                                                               \
+    }                                                                                                              \
+    break;
 #include "../core/micro.def"
 #undef MICRO
   }
-  return word_of(0);
+#pragma unroll
+  for (int k = 0; k < 4; ++k) result.w[k] = word_of(0);
+  return result;
 }
 
 }  // namespace berrante

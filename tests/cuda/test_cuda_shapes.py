@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from berrante import _cpu
+from berrante.runtime import kernels
 from cuda.modules import EMULATED, KERNELS, RUNNING
 
 Array = np.ndarray[Any, Any]
@@ -182,3 +183,43 @@ def test_movement(module: Any, dtype: Any) -> None:
 def test_scatter_add_keeps_the_order_of_updates(module: Any, m: int, n: int, b: int) -> None:
     at = np.random.default_rng(m).integers(-2, n + 2, m).astype(np.int32)
     compare(module, "scatter_add", [at, numbers(2, m, b) * 1000], [(np.float32, 2, n, b)], {})  # to the bit
+
+
+@pytest.mark.parametrize("module", RUNNING)
+@pytest.mark.parametrize("shape", [(3, 5, 8), (2, 3, 7), (1, 1, 1), (1, 1, 1026), (4, 0, 3), (2, 3000, 4)])
+def test_maps_with_every_reach_of_an_input(module: Any, shape: tuple[int, ...]) -> None:
+    """Dense, one element, along rows, along columns, over the middle; bytes; more registers than a large block has."""
+    code, (a, m, b) = kernels.MICRO_OPS, shape
+    rng = np.random.default_rng(0)
+    layouts = [
+        (shape, (m * b, b, 1)),
+        ((1,), (0, 0, 0)),
+        ((b,), (0, 0, 1)),
+        ((a, m, 1), (m, 1, 0)),
+        ((a, b), (b, 0, 1)),
+    ]
+    inputs = [rng.integers(-9, 9, of).astype(np.int32) for of, _ in layouts]
+    inputs += [rng.integers(0, 2, of).astype(np.uint8) for of in (shape, (b,), (a, m, 1))]
+    strides = [s for _, s in layouts] + [(m * b, b, 1), (0, 0, 1), (m, 1, 0)]
+    n = len(inputs)  # register n is the constant
+    program, last = [], n
+    for k in range(n):
+        program += [code["mul_i" if k % 2 else "add_i"], n + 1 + k, last, k, -1]
+        last = n + 1 + k
+    program += [code["add_i"], 60, n + 1, n + 2, -1, code["lt_i"], 61, 0, 1, -1, code["coordinate"], 62, n, n, -1]
+    for k in range(12):  # all wait for the end
+        program += [code["add_i"], 63 + k, last, 62 + k, -1]
+    for k in range(12):
+        program += [code["xor_i"], 80, 63 + k, 80 if k else 60, -1]
+    attrs = {"shape": shape, "strides": [x for s in strides for x in s], "code": program, "constants": [3.0]}
+    outputs = [(np.int32, *shape), (np.bool_, *shape), (np.int32, *shape), (np.int32, *shape)]
+    compare(module, "map", inputs, outputs, attrs | {"outputs": [last, 61, 80, 62]})
+
+
+@pytest.mark.parametrize("module", RUNNING)
+def test_random_numbers_are_the_cpu_s(module: Any) -> None:
+    code = kernels.MICRO_OPS
+    program = [x for k, name in enumerate(("uniform", "normal", "bits")) for x in (code[name], 2 + k, 0, 1, -1)]
+    attrs = {"shape": [1030], "strides": [], "code": program, "constants": [123456.0, -7.0], "outputs": [2, 4, 3]}
+    compare(module, "map", [], [(np.float32, 1030), (np.int32, 1030)], attrs | {"outputs": [2, 4]})
+    compare(module, "map", [], [(np.float32, 1030)], attrs | {"outputs": [3]}, 2e-6)
