@@ -6,7 +6,8 @@
 namespace berrante {
 namespace {
 
-constexpr int64_t kWanted = 256;  // blocks that fill a device
+constexpr int64_t kWanted = 256;   // blocks that fill a device
+constexpr int64_t kFewLarge = 64;  // tiles of 128 x 128, below which those of 64 x 64 are taken
 constexpr int64_t kMostSplits = 64;
 constexpr int64_t kFewestTiles = 4;                  // of depth, for a split
 constexpr int64_t kMostPartials = int64_t{1} << 24;  // elements of all splits: 64 MiB
@@ -38,7 +39,11 @@ Division divide_product(int64_t m, int64_t n, int64_t k, int64_t batch, int64_t 
     d.tile = Tile::flat;
     tiles = tiles_of(m, n, 16, 64);
   } else {
-    tiles = tiles_of(m, n, 64, 64);
+    const bool tensor = m >= 32 && n >= 32 && k >= 16;
+    const bool large = m >= 128 && n >= 96 && batch * tiles_of(m, n, 128, 128) >= kFewLarge;
+    d.tile = !tensor ? Tile::square : large ? Tile::tensor128 : Tile::tensor64;
+    const int64_t side = d.tile == Tile::tensor128 ? 128 : 64;
+    tiles = tiles_of(m, n, side, side);
   }
   tiles *= batch;
   const int64_t deep = (k + kTileDepth - 1) / kTileDepth;

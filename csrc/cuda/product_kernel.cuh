@@ -5,6 +5,7 @@
 #include "activation.cuh"
 #include "launch.cuh"
 #include "product_load.cuh"
+#include "product_mma.cuh"
 #include "product_simt.cuh"
 
 namespace berrante {
@@ -46,8 +47,10 @@ class Writer {
   const float* bias_;
 };
 
+// Small blocks may take up to 168 registers (384 threads share the 65536), large ones all that there are.
 template <class Math, bool kImagesA, bool kDepthA, bool kImagesB, bool kDepthB, int kStages>
-__global__ void __launch_bounds__(Math::kThreads) product_kernel(const __grid_constant__ Product p) {
+__global__ void __launch_bounds__(Math::kThreads, Math::kThreads < 256 ? 384 / Math::kThreads : 1)
+    product_kernel(const __grid_constant__ Product p) {
   constexpr int kSizeA = Math::kM * kTileDepth, kSizeB = Math::kN * kTileDepth;
   float* const tiles = dynamic_shared<float>();
   // Blocks that run together share columns of B and neighbouring rows of A.
@@ -94,10 +97,24 @@ void launch_product_tiles(Product p, cudaStream_t stream) {
          blocks, Math::kThreads, size_t{kStages} * (Math::kM + Math::kN) * kTileDepth * sizeof(float), stream, p);
 }
 
-// Runs a product as divide_product said; `p.splits` is set.
+template <Reading kReading, class Format>
+void launch_product_tensor(const Product& p, Tile tile, cudaStream_t stream) {
+  if (tile == Tile::tensor128)
+    launch_product_tiles<Tensor<Format, 128, 128, 2, 4>, kReading, 3>(p, stream);
+  else
+    launch_product_tiles<Tensor<Format, 64, 64, 2, 2>, kReading, 4>(p, stream);
+}
+
+// Runs a product as divide_product said; `p.splits` is set. Before sm_80 tensor tiles are sums of float32 products.
 template <Reading kReading>
 void launch_product(const Product& p, Tile tile, const CudaTarget& target) {
   if (p.m == 0 || p.n == 0 || p.batch == 0) return;
+  if (target.compute >= 80 && (tile == Tile::tensor64 || tile == Tile::tensor128)) switch (target.precision) {
+      case Precision::tf32: return launch_product_tensor<kReading, Tf32>(p, tile, target.stream);
+      case Precision::full: return launch_product_tensor<kReading, Full>(p, tile, target.stream);
+      case Precision::bf16: return launch_product_tensor<kReading, Half<true>>(p, tile, target.stream);
+      case Precision::f16: return launch_product_tensor<kReading, Half<false>>(p, tile, target.stream);
+    }
   switch (tile) {
     case Tile::narrow: return launch_product_tiles<Simt<64, 16, 4, 4>, kReading, 3>(p, target.stream);
     case Tile::flat: return launch_product_tiles<Simt<16, 64, 4, 4>, kReading, 3>(p, target.stream);

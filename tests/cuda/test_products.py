@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cuda.modules import KERNELS, RUNNING
+from cuda.modules import EMULATED, KERNELS, RUNNING, needs_emulator
 
 Array = np.ndarray[Any, Any]
-PRECISIONS = {"tf32": 0, "full": 1}
+PRECISIONS = {"tf32": 0, "full": 1, "bf16": 2, "f16": 3}
 # Relative to the sum of the products' sizes.
-TOLERANCE = {"tf32": 1.5e-3, "full": 3e-6}
+TOLERANCE = {"tf32": 1e-3, "full": 2e-6, "bf16": 8e-3, "f16": 1e-3}
 
 pytestmark = pytest.mark.skipif("matmul" not in KERNELS, reason="no CUDA module was built")
 
@@ -40,7 +40,7 @@ def compare(got: Array, expected: Array, sizes: Array, precision: str) -> None:
 MATRICES = [
     (1, 1, 1, 1), (1, 1, 4100, 7), (1, 7, 10, 3000), (2, 33, 17, 31), (1, 64, 64, 64), (1, 65, 130, 36),
     (3, 20, 40, 1025), (1, 128, 128, 96), (1, 130, 260, 70), (1, 200, 10, 784), (1, 16, 64, 2048),
-    (5, 0, 4, 3), (2, 4, 5, 0), (0, 4, 4, 4),
+    (32, 130, 100, 40), (5, 0, 4, 3), (2, 4, 5, 0), (0, 4, 4, 4),
 ]  # fmt: skip
 
 
@@ -49,10 +49,11 @@ MATRICES = [
 @pytest.mark.parametrize("extents", MATRICES, ids=str)
 def test_matmul(module: Any, precision: str, extents: tuple[int, ...]) -> None:
     batch, m, n, k = extents
+    large = batch * m * n > 400000  # tiles of 128 x 128
     a, b = normal(batch, m, k), normal(batch, k, n, seed=1)
     expected = a.astype(np.float64) @ b
     sizes = np.abs(a.astype(np.float64)) @ np.abs(b)
-    for ta, tb in product((0, 1), (0, 1)):
+    for ta, tb in [(0, 1)] if large and precision != "tf32" else product((0, 1), (0, 1)):
         given = [a.swapaxes(1, 2).copy() if ta else a, b.swapaxes(1, 2).copy() if tb else b]
         attrs = {"transpose_a": ta, "transpose_b": tb, "activation": 0}
         compare(run(module, "matmul", given, expected.shape, attrs, precision), expected, sizes, precision)
@@ -94,6 +95,9 @@ CONVOLUTIONS = [
     (1, 5, 5, 2, 3, (2, 2), (3, 3), (0, 0), (4, 5), (1, 1), 1),
     (16, 14, 14, 4, 20, (3, 3), (1, 1), (1, 1), (14, 14), (1, 1), 1),
     (0, 4, 4, 3, 3, (3, 3), (1, 1), (1, 1), (4, 4), (1, 1), 1),
+    # Tiles of 128 x 128, in both directions of the images and in the weights.
+    (2, 66, 64, 96, 100, (1, 1), (1, 1), (0, 0), (66, 64), (1, 1), 1),
+    (1, 4, 4, 128, 1024, (3, 3), (1, 1), (1, 1), (4, 4), (1, 1), 1),
 ]
 
 
@@ -139,6 +143,8 @@ def references(x: Array, w: Array, dy: Array, geometry: Any, groups: int) -> tup
 @pytest.mark.parametrize("case", CONVOLUTIONS, ids=str)
 def test_convolutions(module: Any, precision: str, case: Any) -> None:
     n, h, w, c, k, kernel, stride, pad, out, dilation, groups = case
+    if c * k > 9000 and precision != "tf32":
+        pytest.skip("slow, and no different from smaller tiles")
     x, weights = normal(n, h, w, c), normal(*kernel, c // groups, k, seed=1)
     dy, bias, back = normal(n, *out, k, seed=2), normal(k, seed=3), normal(c, seed=4)
     geometry = (stride, pad, out, dilation)
@@ -159,6 +165,41 @@ def test_convolutions(module: Any, precision: str, case: Any) -> None:
     compare(got, expected[1] + back, sizes[1], precision)
     got = run(module, "conv2d_weight_grad", [x, dy], weights.shape, attrs, precision)
     compare(got, expected[2], sizes[2], precision)
+
+
+@needs_emulator
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize(("batch", "m", "n", "k"), [(1, 70, 90, 300), (64, 128, 96, 70), (1, 10, 80, 600)])
+def test_the_order_of_threads_does_not_matter(precision: str, batch: int, m: int, n: int, k: int) -> None:
+    if batch > 1 and precision != "tf32":
+        pytest.skip("slow, and no different")
+    a, b = normal(batch, m, k), normal(1, k, n, seed=1)
+    for ta in (0,) if batch > 1 else (0, 1):
+        results = []
+        attrs = {"transpose_a": ta, "transpose_b": ta, "activation": 0}
+        given = [a.swapaxes(1, 2).copy(), b.swapaxes(1, 2).copy()] if ta else [a, b]
+        try:
+            for order in ("forward", "reverse", "shuffled"):
+                EMULATED.set_emulator(order=order)
+                results.append(run(EMULATED, "matmul", given, (batch, m, n), attrs, precision))
+        finally:
+            EMULATED.set_emulator()
+        np.testing.assert_array_equal(results[1], results[0])
+        np.testing.assert_array_equal(results[2], results[0])
+
+
+@pytest.mark.parametrize("module", RUNNING)
+def test_full_precision_of_extreme_numbers(module: Any) -> None:
+    a = np.zeros((1, 32, 32), np.float32)
+    a[0, :, 0] = np.geomspace(1e-30, 1e38, 32, dtype=np.float32)
+    a[0, 3, 0], a[0, 4, 0] = np.inf, np.nan
+    b = np.zeros((1, 32, 32), np.float32)
+    b[0, 0] = 1.0
+    attrs = {"transpose_a": 0, "transpose_b": 0, "activation": 0}
+    got = run(module, "matmul", [a, b], (1, 32, 32), attrs, "full")
+    assert not np.isfinite(got[0, 3:5, 0]).any()
+    got[0, 3:5, 0] = a[0, 3:5, 0]
+    np.testing.assert_allclose(got[0, :, 0], a[0, :, 0], rtol=1e-6)
 
 
 @pytest.mark.parametrize("module", RUNNING)
