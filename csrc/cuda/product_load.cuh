@@ -94,7 +94,7 @@ class Loader {
 #pragma unroll 1
         for (int e = 0; e < 4; ++e) {
           const Tap tap = find_tap<kImages>(op_, row_ + element_ + e, rows_);
-#pragma unroll
+#pragma unroll 1
           for (int i = 0; i < kCount; ++i)
             copy<4>(&tile[index(i, e)], find_place<kImages>(op_, k + line_ + i * kLines, end), tap);
         }
