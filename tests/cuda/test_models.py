@@ -164,8 +164,7 @@ def test_a_step_of_one_s_own_with_two_optimizers(device: str) -> None:
             self.g, self.c = g, c
             self.noise = keras.random.SeedGenerator(5)
 
-        def train_step(self, batch: Any) -> Any:
-            images = batch[0]
+        def train_step(self, images: Any) -> Any:
             with keras.GradientTape() as tape:
                 z = keras.random.normal((8, 2), seed=self.noise)
                 loss = ops.mean(self.critic(self.generator(z))) - ops.mean(self.critic(images))
