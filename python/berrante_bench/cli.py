@@ -28,13 +28,13 @@ class Section(NamedTuple):
 _SECTIONS = {
     "train": Section("training steps of the workloads, against all peers", 1, 1),
     "predict": Section("predictions, with a batch of 1 and the workload's own", 0.7, 0.6),
-    "generative": Section("training steps of a DCGAN, a WGAN-GP and a VAE", 0.5, 1),
+    "grid": Section("random shapes of convolutions and dense layers against PyTorch", 0.4, 0.2),
     "profile": Section("where a training step's time and memory go, and how many cores could share it", 1, 1),
     "ops": Section("every family of operations against PyTorch and the machine's limits", 0.7, 0.2),
     "scaling": Section("cost over the batch, by threads and by instruction set", 0.7, 0.6),
     "start": Section("from starting Python to the first step, memory, size of the installation", 0.3, 1),
-    "grid": Section("random shapes of convolutions and dense layers against PyTorch", 0.4, 0.2),
     "fit": Section("epochs of fit over uint8 images in memory", 0.4, 1),
+    "generative": Section("training steps of a DCGAN, a WGAN-GP and a VAE", 0.5, 1),
 }
 
 

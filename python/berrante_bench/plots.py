@@ -104,9 +104,10 @@ _FAMILIES: dict[str, tuple[str, ...]] = {
     "other convolutions": ("conv2d", "conv2d_input_grad", "conv2d_weight_grad"),
     "elementwise, optimizer": ("map",),
     "pooling": ("pool2d", "pool2d_grad"),
+    "loops over slabs": ("loop",),
     "other": (),
 }
-_COLORS = ("#2f5d8a", "#b8421f", "#7a3b8f", "#d88c5a", "#5a8a3a", "#c9a227", "#aaaaaa")
+_COLORS = ("#2f5d8a", "#b8421f", "#7a3b8f", "#d88c5a", "#5a8a3a", "#c9a227", "#3b9aa3", "#aaaaaa")
 
 
 def _memory(axes: Any, found: dict[str, Any], workload: str = "lenet5") -> None:
@@ -116,7 +117,7 @@ def _memory(axes: Any, found: dict[str, Any], workload: str = "lenet5") -> None:
         axes.broken_barh([(r["first"], life)], (r["offset"] / 1e6, r["bytes"] / 1e6), color=_COLORS[i % 6], lw=0)
     top = max((r["offset"] + r["bytes"] for r in rows), default=0) / 1e6
     total = sum(r["bytes"] for r in rows) / 1e6
-    title = f"Working memory of {workload}'s step: {top:.1f} MB for buffers of {total:.1f} MB"
+    title = f"{workload}: buffers of {total:.1f} MB in {top:.1f} MB"
     axes.set(xlabel="step of the program", ylabel="MB in the arena", title=title)
 
 

@@ -8,7 +8,7 @@ times (`scaling`).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from berrante_bench.contenders.keras_style import build
 from berrante_bench.report import table
@@ -32,25 +32,56 @@ def training_program(name: str) -> Any:
     return next(program for key, program in model._programs.items() if key[0] == "train")
 
 
-def _divided(program: Any) -> list[tuple[float, list[int]]]:
-    """Of each step: rough nanoseconds, and the tasks of its stages."""
+class Work(NamedTuple):
+    """A step: seconds on one thread, rough nanoseconds, and the tasks of each stage; of a loop, its slabs and its body."""
+
+    seconds: float
+    cost: float
+    tasks: Sequence[int]
+    slabs: int = 0
+    body: Sequence[tuple[float, Sequence[int]]] = ()
+
+
+def _works(program: Any, seconds: Sequence[float]) -> list[Work]:
+    """The program's steps, with their seconds."""
     from berrante.graph.passes.emit import Emitter
     from berrante.graph.passes.memory import assign_arena
     from berrante.runtime.kernels import divide_kernel
 
     emitter = Emitter(assign_arena(program.plan)[0])
-    return [divide_kernel(*emitter.instruction(step)) for step in program.plan.steps]
+    works = []
+    for step, time in zip(program.plan.steps, seconds, strict=True):
+        if step.kernel == "loop":
+            slabs, _, instructions = emitter.instruction(step)
+            body = [divide_kernel(*instruction) for instruction in instructions]
+            works.append(Work(time, slabs * sum(cost for cost, _ in body), [slabs], slabs, body))
+        else:
+            works.append(Work(time, *divide_kernel(*emitter.instruction(step))))
+    return works
 
 
-def predict(steps: Sequence[tuple[float, float, list[int]]], threads: int) -> float:
-    """Seconds on so many threads of steps that are (seconds on one, rough nanoseconds, tasks by stage)."""
-    shared = [(s, t) for s, cost, t in steps if cost >= _PARALLEL_STAGE and max(t) > 1]
-    alone = sum(s for s, _, _ in steps) - sum(s for s, _ in shared)
-    if threads == 1 or sum(cost for _, cost, t in steps if cost >= _PARALLEL_STAGE and max(t) > 1) < _PARALLEL_PROGRAM:
-        return sum(s for s, _, _ in steps)
-    barriers = sum(len(t) for _, t in shared) + 1
-    divided = sum(s * -(-max(t) // threads) / max(t) for s, t in shared)
-    return alone + divided + barriers * threads * _ARRIVAL
+def _shared(work: Work, threads: int) -> float:
+    """Seconds of a step that all threads share, with its barriers."""
+    if not work.slabs:
+        most = max(work.tasks)
+        return work.seconds * -(-most // threads) / most + len(work.tasks) * threads * _ARRIVAL
+    # As many whole slabs as the others for each thread; what is left over is shared stage by stage.
+    each, left = divmod(work.slabs, threads)
+    total = work.seconds * each / work.slabs + threads * _ARRIVAL
+    for cost, tasks in work.body if left else ():
+        most = left * max(tasks)
+        share = work.seconds * cost / (work.cost / work.slabs) * left / work.slabs
+        total += share * -(-most // threads) / most + len(tasks) * threads * _ARRIVAL
+    return total
+
+
+def predict(works: Sequence[Work], threads: int) -> float:
+    """Seconds of a step's works on so many threads."""
+    shared = [w for w in works if w.cost >= _PARALLEL_STAGE and max(w.tasks) > 1]
+    if threads == 1 or sum(w.cost for w in shared) < _PARALLEL_PROGRAM:
+        return sum(w.seconds for w in works)
+    alone = sum(w.seconds for w in works) - sum(w.seconds for w in shared)
+    return alone + sum(_shared(w, threads) for w in shared) + threads * _ARRIVAL
 
 
 def measure(names: Sequence[str], repeats: int = 5) -> list[dict[str, Any]]:
@@ -70,9 +101,9 @@ def measure(names: Sequence[str], repeats: int = 5) -> list[dict[str, Any]]:
         for buffer, (first, last) in lifetimes(program.plan).items():
             rows.append({"kind": "memory", "workload": name, "first": first, "last": last, "offset": places[buffer],
                          "bytes": bytes_of(buffer)})  # fmt: skip
-        steps = [(s, cost, tasks) for (_, s), (cost, tasks) in zip(times, _divided(program), strict=True)]
+        works = _works(program, [s for _, s in times])
         for threads in CORES:
-            rows.append({"kind": "cores", "workload": name, "threads": threads, "ms": predict(steps, threads) * 1e3})
+            rows.append({"kind": "cores", "workload": name, "threads": threads, "ms": predict(works, threads) * 1e3})
     return rows
 
 

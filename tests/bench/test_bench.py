@@ -170,10 +170,13 @@ def test_a_profile_covers_every_step_and_more_cores_never_beat_perfect_sharing()
 
 
 def test_the_model_of_more_cores() -> None:
-    steps = [(1e-3, 1e6, [8]), (1e-3, 1e6, [1, 3]), (1e-4, 100.0, [1])]
-    assert profile.predict(steps, 1) == pytest.approx(2.1e-3)
+    works = [profile.Work(1e-3, 1e6, [8]), profile.Work(1e-3, 1e6, [1, 3]), profile.Work(1e-4, 100.0, [1])]
+    assert profile.predict(works, 1) == pytest.approx(2.1e-3)
     # Eight tasks over four threads; three tasks take one turn; the small step is one thread's. Four barriers of four threads.
-    assert profile.predict(steps, 4) == pytest.approx(1e-3 / 4 + 1e-3 / 3 + 1e-4 + 4 * 4 * 50e-9)
+    assert profile.predict(works, 4) == pytest.approx(1e-3 / 4 + 1e-3 / 3 + 1e-4 + 4 * 4 * 50e-9)
+    # Ten slabs over four threads: two each, and two that all share, in bodies of one stage with three tasks a slab.
+    loop = profile.Work(1e-3, 1e6, [10], 10, [(1e5, [3])])
+    assert profile.predict([loop], 4) == pytest.approx(0.2e-3 + 0.2e-3 * 2 / 6 + 3 * 4 * 50e-9)
 
 
 def test_start_measures_a_fresh_process() -> None:
