@@ -157,6 +157,7 @@ class Optimizer(OptimizerState):
             raise ValueError(f"{type(self).__name__}: received {len(grads)} gradients for {len(variables)} variables")
         if not self.built:
             self.build(variables)
+            self._take_waiting()
         self._check_known(variables)
         pairs = self._with_gradients(grads, variables)
         scale = self.loss_scale_factor

@@ -75,10 +75,6 @@ class OptimizerState:
         self._variables.append(variable)
         return variable
 
-    def __getstate__(self) -> dict[str, Any]:
-        """For copies and pickles: without the flat storages, which the next step makes again."""
-        return {**vars(self), "_flat": None, "_flat_slots": {}}
-
     # --- slots ------------------------------------------------------------------------------------------------------
 
     def build(self, variables: Sequence[Variable]) -> None:
@@ -96,10 +92,7 @@ class OptimizerState:
                 for name in group:
                     self._slots[name].append(self._add(_slot_name(v, name), self._slot_start(name, v)))
         self.built = True
-        if self._waiting is not None and len(self._waiting) == len(self.variables):
-            for v, value in zip(self.variables, self._waiting, strict=True):
-                v.assign(value)
-        self._waiting = None
+        self._take_waiting()
 
     def _slot_start(self, slot: str, variable: Variable) -> np.ndarray:
         """A slot's first value for a variable."""
@@ -262,6 +255,13 @@ class OptimizerState:
             return
         for i, v in enumerate(self.variables):
             v.assign(np.asarray(store[str(i)]))
+
+    def _take_waiting(self) -> None:
+        """A copy's values, once all its variables are there: some optimizers add theirs after the slots."""
+        if self._waiting is not None and len(self._waiting) == len(self.variables):
+            for v, value in zip(self.variables, self._waiting, strict=True):
+                v.assign(value)
+            self._waiting = None
 
     def __reduce__(self) -> Any:
         """Through config and values; slots get theirs when the copy is built."""
