@@ -129,3 +129,11 @@ def test_loss_scaling_trains_as_the_optimizer_inside(factor: float | None, tmp_p
     assert int(loaded.optimizer.iterations) == 12
     for a, b in zip(model.optimizer.variables, loaded.optimizer.variables, strict=True):
         np.testing.assert_allclose(a.numpy(), b.numpy())
+
+
+def test_layers_are_serialized_and_made_again() -> None:
+    layer = k.layers.Conv2D(4, 3, padding="same", activation="relu", name="stem")
+    again = k.layers.deserialize(k.layers.serialize(layer))
+    assert isinstance(again, k.layers.Conv2D) and again.get_config() == layer.get_config()
+    with pytest.raises(ValueError, match="expected a layer's config"):
+        k.layers.deserialize({"module": "keras.losses", "class_name": "MeanSquaredError", "config": {}})

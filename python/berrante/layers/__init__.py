@@ -1,5 +1,7 @@
 """Layers, with the names and defaults of keras.layers, and median pooling."""
 
+from typing import Any
+
 from berrante.layers.activation import ELU, LeakyReLU, PReLU, ReLU, Softmax, ThresholdedReLU
 from berrante.layers.adaptive import (
     AdaptiveAveragePooling1D,
@@ -128,3 +130,24 @@ from berrante.layers.spec import InputSpec
 from berrante.layers.wrappers import SpectralNormalization, TimeDistributed, Wrapper
 
 ALL = tuple(value for value in list(globals().values()) if isinstance(value, type) and issubclass(value, Layer))
+
+
+def serialize(layer: Layer) -> Any:
+    """The layer's config, as keras.layers.serialize gives it."""
+    from berrante.saving.registry import serialize_keras_object
+
+    return serialize_keras_object(layer)
+
+
+def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
+    """The layer of such a config, with new weights.
+
+    Raises:
+        ValueError: the config describes something else.
+    """
+    from berrante.saving.registry import deserialize_keras_object
+
+    layer = deserialize_keras_object(config, custom_objects)
+    if not isinstance(layer, Layer):
+        raise ValueError(f"layers.deserialize: expected a layer's config; it describes {type(layer).__name__}")
+    return layer
