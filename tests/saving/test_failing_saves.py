@@ -115,9 +115,14 @@ def test_a_folder_that_may_not_be_written(name: str, tmp_path: Path) -> None:
 def test_places_that_do_not_exist(name: str, tmp_path: Path) -> None:
     model = network()
     before = state(model)
-    for folder in (tmp_path / "none", Path("/proc/none"), Path("/dev/null")):
+    for folder in (Path("/proc/none"), Path("/dev/null")):
         with pytest.raises(OSError):
             save(model, folder / name)
+    if name in ("m.h5", "m.model"):  # as in Keras, these make their folder
+        save(model, tmp_path / "none" / name)
+    else:
+        with pytest.raises(OSError):
+            save(model, tmp_path / "none" / name)
     for a, b in zip(before, state(model), strict=True):
         np.testing.assert_array_equal(a, b)
 
