@@ -17,6 +17,8 @@ from berrante.graph.program import Program
 from berrante.graph.tensor import TensorSpec
 from berrante.runtime import kernels
 
+pytestmark = pytest.mark.usefixtures("on_cpu")
+
 LANES = kernels.lanes()
 
 
