@@ -15,9 +15,7 @@ namespace berrante {
 namespace {
 
 constexpr int kMaxWorkers = 1024;
-// About 20 and 50 microseconds of pause instructions.
-constexpr int kBarrierSpins = 1000;
-constexpr int kIdleSpins = 2500;
+constexpr int kSpins = 2500;  // about 50 microseconds of pause instructions
 
 std::atomic<uint32_t> g_fork_generation{0};
 
@@ -51,78 +49,111 @@ int default_workers() {
 
 }  // namespace
 
-void Barrier::reset(int workers, bool spin) {
-  workers_ = workers;
-  spin_ = spin;
-  waiting_.store(0, std::memory_order_relaxed);
+namespace {
+
+// A phase is one word, its number and how many pieces it has, and a share another: the number of the phase that it was
+// last used in and its next piece. Numbers only grow, so a worker that comes late with an old phase takes nothing.
+constexpr int kPieceBits = 16;
+constexpr uint64_t kPieceMask = (uint64_t{1} << kPieceBits) - 1;
+
+struct alignas(64) Share {
+  std::atomic<uint64_t> taken{0};
+};
+
+struct Pieces {
+  int64_t begin = 0, end = 0;
+};
+
+// Half of what is left of a share of which `first` to `last` are this phase's pieces.
+Pieces take(Share& share, uint64_t number, int64_t first, int64_t last) {
+  uint64_t word = share.taken.load(std::memory_order_relaxed);
+  for (;;) {
+    const uint64_t used_in = word >> kPieceBits;
+    const int64_t next = used_in < number ? first : used_in == number ? static_cast<int64_t>(word & kPieceMask) : last;
+    if (next >= last) return {};
+    const int64_t end = next + std::max<int64_t>(1, (last - next) / 2);
+    if (share.taken.compare_exchange_weak(word, number << kPieceBits | static_cast<uint64_t>(end),
+                                          std::memory_order_relaxed))
+      return {next, end};
+  }
 }
 
-void Barrier::wait() {
-  const uint32_t phase = phase_.load(std::memory_order_relaxed);
-  if (waiting_.fetch_add(1, std::memory_order_acq_rel) + 1 == workers_) {
-    waiting_.store(0, std::memory_order_relaxed);
-    phase_.store(phase + 1, std::memory_order_release);
-    return;
-  }
-  for (int spins = spin_ ? kBarrierSpins : 0; phase_.load(std::memory_order_acquire) == phase;) {
-    if (spins > 0) {
-      --spins;
-      pause_cpu();
-    } else {
-      std::this_thread::yield();
-    }
-  }
-}
+}  // namespace
 
 struct ThreadPool::State {
   std::mutex region;  // held while a region runs or the pool changes
   std::vector<std::thread> threads;
   std::atomic<int> workers{default_workers()};
   int cores = usable_cores();
-  Barrier barrier;
+  std::vector<Share> shares;
   RegionBody* body = nullptr;
-  std::atomic<uint32_t> region_number{0};
-  std::atomic<int> running{0};
-  std::atomic<int> sleeping{0};
+  alignas(64) std::atomic<uint64_t> phase{0};
+  alignas(64) std::atomic<int64_t> left{0};  // pieces of the phase that are not done
+  alignas(64) std::atomic<int> sleeping{0};
+  std::atomic<uint32_t> wakes{0};
   std::atomic<bool> stopping{false};
 
-  void worker_loop(int worker, uint32_t seen) {
-    for (;;) {
-      for (int spins = workers <= cores ? kIdleSpins : 0;
-           spins > 0 && region_number.load(std::memory_order_acquire) == seen; --spins)
-        pause_cpu();
-      if (region_number.load(std::memory_order_acquire) == seen) {
-        sleeping.fetch_add(1, std::memory_order_seq_cst);
-        region_number.wait(seen, std::memory_order_seq_cst);
-        sleeping.fetch_sub(1, std::memory_order_relaxed);
-        if (region_number.load(std::memory_order_acquire) == seen) continue;
-      }
-      ++seen;
-      if (stopping.load(std::memory_order_acquire)) return;
-      body->work(worker, workers, barrier);
-      running.fetch_sub(1, std::memory_order_release);
+  // Does some pieces of the phase, its own first; false if there are none to take.
+  bool help(int worker, uint64_t now) {
+    const auto pieces = static_cast<int64_t>(now & kPieceMask);
+    for (int k = 0; k < workers && pieces > 0; ++k) {
+      const int owner = worker + k < workers ? worker + k : worker + k - workers;
+      const Pieces some = take(shares[static_cast<size_t>(owner)], now >> kPieceBits, pieces * owner / workers,
+                               pieces * (owner + 1) / workers);
+      if (some.begin == some.end) continue;
+      body->run(worker, some.begin, some.end);
+      const int64_t done = some.end - some.begin;
+      if (left.fetch_sub(done, std::memory_order_acq_rel) == done) publish(body->advance(worker));
+      return true;
+    }
+    return false;
+  }
+
+  void publish(int64_t pieces) {
+    const uint64_t number = (phase.load(std::memory_order_relaxed) >> kPieceBits) + 1;
+    left.store(pieces, std::memory_order_relaxed);
+    phase.store(number << kPieceBits | static_cast<uint64_t>(pieces), std::memory_order_seq_cst);
+    if (sleeping.load(std::memory_order_seq_cst) > 0) wake();
+  }
+
+  void wake() {
+    sleeping.store(0, std::memory_order_seq_cst);
+    wakes.fetch_add(1, std::memory_order_seq_cst);
+    wakes.notify_all();
+  }
+
+  // Until there is another phase: a while awake, then asleep, so that who holds the last piece can have this core.
+  void wait(uint64_t seen) {
+    for (int spins = workers <= cores ? kSpins : 0; spins > 0; --spins) {
+      if (phase.load(std::memory_order_acquire) != seen) return;
+      pause_cpu();
+    }
+    const uint32_t ticket = wakes.load(std::memory_order_seq_cst);
+    sleeping.fetch_add(1, std::memory_order_seq_cst);
+    if (phase.load(std::memory_order_seq_cst) == seen && !stopping.load(std::memory_order_seq_cst))
+      wakes.wait(ticket, std::memory_order_seq_cst);
+  }
+
+  void worker_loop(int worker) {
+    while (!stopping.load(std::memory_order_acquire)) {
+      const uint64_t now = phase.load(std::memory_order_acquire);
+      if (!help(worker, now)) wait(now);
     }
   }
 
   void start() {
-    const uint32_t seen = region_number.load();
-    for (int w = static_cast<int>(threads.size()) + 1; w < workers; ++w)
-      threads.emplace_back([this, w, seen] { worker_loop(w, seen); });
-  }
-
-  void announce() {
-    region_number.fetch_add(1, std::memory_order_seq_cst);
-    if (sleeping.load(std::memory_order_seq_cst) > 0) region_number.notify_all();
+    if (shares.size() == static_cast<size_t>(workers)) return;
+    shares = std::vector<Share>(static_cast<size_t>(workers));
+    for (int w = 1; w < workers; ++w) threads.emplace_back([this, w] { worker_loop(w); });
   }
 
   void stop() {
-    if (threads.empty()) return;
-    stopping.store(true, std::memory_order_release);
-    region_number.fetch_add(1, std::memory_order_seq_cst);
-    region_number.notify_all();
+    stopping.store(true, std::memory_order_seq_cst);
+    wake();
     for (std::thread& thread : threads) thread.join();
     threads.clear();
-    stopping.store(false, std::memory_order_release);
+    shares.clear();
+    stopping.store(false, std::memory_order_seq_cst);
   }
 };
 
@@ -153,25 +184,18 @@ void ThreadPool::resize(int workers) {
   state_->workers = workers;
 }
 
-bool ThreadPool::try_run(RegionBody& body, int max_workers) {
+bool ThreadPool::try_run(RegionBody& body, int workers) {
   State& s = *state_;
-  std::unique_lock lock(s.region, std::try_to_lock);
-  if (!lock.owns_lock() || s.workers == 1 || s.workers > max_workers) return false;
+  const std::unique_lock lock(s.region, std::try_to_lock);
+  if (!lock.owns_lock() || s.workers == 1 || s.workers != workers) return false;
   s.start();
-  s.barrier.reset(s.workers, s.workers <= s.cores);
   s.body = &body;
-  s.running.store(s.workers - 1, std::memory_order_relaxed);
-  s.announce();
-  body.work(0, s.workers, s.barrier);
-  for (int spins = s.workers <= s.cores ? kBarrierSpins : 0; s.running.load(std::memory_order_acquire) != 0;) {
-    if (spins > 0) {
-      --spins;
-      pause_cpu();
-    } else {
-      std::this_thread::yield();
-    }
+  s.publish(body.advance(0));
+  for (;;) {
+    const uint64_t now = s.phase.load(std::memory_order_acquire);
+    if ((now & kPieceMask) == 0) return true;
+    if (!s.help(0, now)) s.wait(now);
   }
-  return true;
 }
 
 uint32_t fork_generation() { return g_fork_generation.load(std::memory_order_relaxed); }

@@ -31,45 +31,25 @@ void Loop::run(const BodyInstruction& body, int64_t slab, const Range& range, st
   body.instruction.run_on(in, out, range, region + workspace_at_);
 }
 
-void Loop::run_slab(int64_t slab, std::byte* region, std::byte* scratch) const {
-  for (const BodyInstruction& body : body_) {
-    const Plan& plan = body.instruction.plan();
-    for (int stage = 0; stage < plan.stages; ++stage)
-      if (plan.tasks[stage] > 0) run(body, slab, {stage, 0, plan.tasks[stage], scratch}, region);
-  }
-}
-
-// The slabs from `first` on, at most one a worker: each has a region, and all workers do its tasks.
-void Loop::share(int64_t first, int worker, int workers, Barrier& barrier, std::byte* regions,
-                 std::byte* scratch) const {
-  const int64_t left = slabs_ - first;
-  for (const BodyInstruction& body : body_) {
-    const Plan& plan = body.instruction.plan();
-    for (int stage = 0; stage < plan.stages; ++stage) {
-      const int64_t tasks = plan.tasks[stage], all = left * tasks;
-      const int64_t begin = all * worker / workers, end = all * (worker + 1) / workers;
-      for (int64_t task = begin; task < end;) {
-        const int64_t slab = task / tasks, last = std::min(end, (slab + 1) * tasks);
-        run(body, first + slab, {stage, task - slab * tasks, last - slab * tasks, scratch},
-            regions + static_cast<size_t>(slab) * region_size_);
-        task = last;
-      }
-      barrier.wait();
+void Loop::run_slabs(int64_t begin, int64_t end, std::byte* region, std::byte* scratch) const {
+  for (int64_t slab = begin; slab < end; ++slab)
+    for (const BodyInstruction& body : body_) {
+      const Plan& plan = body.instruction.plan();
+      for (int stage = 0; stage < plan.stages; ++stage)
+        if (plan.tasks[stage] > 0) run(body, slab, {stage, 0, plan.tasks[stage], scratch}, region);
     }
+}
+
+void Loop::run_shared(size_t instruction, int stage, int64_t first, int64_t begin, int64_t end, std::byte* regions,
+                      std::byte* scratch) const {
+  const BodyInstruction& body = body_[instruction];
+  const int64_t tasks = body.instruction.plan().tasks[stage];
+  while (begin < end) {
+    const int64_t slab = begin / tasks, last = std::min(end, (slab + 1) * tasks);
+    run(body, first + slab, {stage, begin - slab * tasks, last - slab * tasks, scratch},
+        regions + static_cast<size_t>(slab) * region_size_);
+    begin = last;
   }
-}
-
-void Loop::work(int worker, int workers, Barrier& barrier, std::byte* regions, std::byte* scratch) const {
-  const int64_t each = slabs_ / workers;
-  for (int64_t slab = each * worker; slab < each * (worker + 1); ++slab)
-    run_slab(slab, regions + static_cast<size_t>(worker) * region_size_, scratch);
-  if (each * workers == slabs_) return;
-  barrier.wait();
-  share(each * workers, worker, workers, barrier, regions, scratch);
-}
-
-void Loop::work_alone(std::byte* region, std::byte* scratch) const {
-  for (int64_t slab = 0; slab < slabs_; ++slab) run_slab(slab, region, scratch);
 }
 
 }  // namespace berrante

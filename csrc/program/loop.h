@@ -2,10 +2,10 @@
 // for one slab; every tensor of the body slides along with the slab, or is the same for all of them (weights), or is
 // the body's own, in a region of memory that is used for one slab after the other and so stays in cache.
 //
-// Each worker takes as many whole slabs as the others do, without a barrier in between; all of them share the work on
-// the slabs that are left over, stage by stage. A slab's values do not depend on who computes them.
+// Workers take whole slabs, each of which has the region of the worker that computes it. What is left over, fewer slabs
+// than workers, they share: stage by stage, every slab with a region. A slab's values do not depend on who computes
+// them.
 #pragma once
-#include "../core/thread_pool.h"
 #include "instruction.h"
 
 namespace berrante {
@@ -26,18 +26,20 @@ class Loop {
  public:
   Loop(int64_t slabs, size_t region_size, std::vector<BodyInstruction> body);
 
-  double cost() const { return cost_; }
+  int64_t slabs() const { return slabs_; }
+  const std::vector<BodyInstruction>& body() const { return body_; }
+  double cost() const { return cost_; }  // of all slabs
   size_t scratch_size() const { return scratch_size_; }
   size_t region_size() const { return region_size_; }
 
-  // One worker's part; `regions` holds region_size() bytes for each worker. Every worker calls it.
-  void work(int worker, int workers, Barrier& barrier, std::byte* regions, std::byte* scratch) const;
-  void work_alone(std::byte* region, std::byte* scratch) const;
+  void run_slabs(int64_t begin, int64_t end, std::byte* region, std::byte* scratch) const;
+  // Tasks of one stage of one instruction on the slabs from `first` on, numbered through all of them; slab first + i
+  // has region i.
+  void run_shared(size_t instruction, int stage, int64_t first, int64_t begin, int64_t end, std::byte* regions,
+                  std::byte* scratch) const;
 
  private:
   void run(const BodyInstruction& body, int64_t slab, const Range& range, std::byte* region) const;
-  void run_slab(int64_t slab, std::byte* region, std::byte* scratch) const;
-  void share(int64_t first, int worker, int workers, Barrier& barrier, std::byte* regions, std::byte* scratch) const;
 
   int64_t slabs_;
   std::vector<BodyInstruction> body_;

@@ -3,15 +3,20 @@
 #include <algorithm>
 #include <cstring>
 #include <limits>
+#include <numeric>
 #include <stdexcept>
 
 namespace berrante {
 
 namespace {
 
-// Nanoseconds: below the first a stage is not worth a barrier, below the second a program is not worth waking threads.
+// Nanoseconds: below the first a stage is not worth a phase, below the second a program is not worth waking threads,
+// and no piece is made smaller than the third. More pieces than kMaxPieces a worker would even nothing out any more.
 constexpr double kParallelStage = 4000;
 constexpr double kParallelProgram = 30000;
+constexpr double kPiece = 1500;
+constexpr int64_t kMaxPieces = 32;
+constexpr double kLoadedBytes = 8;  // a nanosecond
 
 double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
@@ -42,8 +47,8 @@ Program::Program(const KernelTable& table, const std::vector<StepSpec>& steps, s
   workspace_ = allocate_aligned(workspace);
   for (const TensorAt& tensor : inputs) inputs_.push_back(resolve(tensor, storages));
   for (const TensorAt& tensor : outputs) outputs_.push_back(resolve(tensor, storages));
+  parallel_ = shared_cost() >= kParallelProgram;
   reserve(1);
-  schedule();
 }
 
 View Program::resolve(const TensorAt& tensor, const std::vector<StorageSpan>& storages) const {
@@ -101,29 +106,64 @@ std::unique_ptr<Loop> Program::make_loop(const KernelTable& table, const StepSpe
   return std::make_unique<Loop>(spec.slabs, spec.region_size, std::move(body));
 }
 
-void Program::schedule() {
-  double parallel_cost = 0;
+// Nanoseconds of a step that are worth sharing, 0 if none are.
+double Program::shared_cost(const Step& step) const {
+  if (step.loop != nullptr) return step.loop->cost() >= kParallelStage ? step.loop->cost() : 0;
+  const Plan& plan = step.instruction->plan();
+  const bool divides = std::any_of(plan.tasks, plan.tasks + plan.stages, [](int64_t tasks) { return tasks > 1; });
+  return divides && plan.cost >= kParallelStage ? plan.cost : 0;
+}
+
+double Program::shared_cost() const {
+  return std::accumulate(steps_.begin(), steps_.end(), 0.0,
+                         [this](double sum, const Step& step) { return sum + shared_cost(step); });
+}
+
+Program::Phase Program::shared(Phase::Kind kind, size_t step, size_t last, int stage, int64_t tasks,
+                               double cost) const {
+  const auto most = std::min<int64_t>(kMaxPieces * scheduled_workers_, RegionBody::kMaxPieces);
+  const auto worth = static_cast<int64_t>(std::min(cost / kPiece, 1e6));
+  const int64_t pieces = cost < kParallelStage ? 1 : std::clamp<int64_t>(worth, scheduled_workers_, most);
+  return {kind, step, last, stage, tasks, std::min(tasks, pieces)};
+}
+
+void Program::schedule(int workers, int64_t rows) {
+  if (workers == scheduled_workers_ && rows == scheduled_rows_) return;
+  scheduled_workers_ = workers;
+  scheduled_rows_ = rows;
+  phases_.clear();
+  using Kind = Phase::Kind;
+  if (rows > 0) {
+    double bytes = 0;
+    for (const View& input : inputs_) bytes += static_cast<double>(byte_size(input));
+    phases_.push_back(shared(Kind::load, 0, 0, 0, rows, bytes / kLoadedBytes));
+  }
   for (size_t i = 0; i < steps_.size(); ++i) {
-    const Loop* loop = steps_[i].loop.get();
-    int stages = 1;
-    double cost = loop != nullptr ? loop->cost() : 0;
-    if (loop == nullptr) {
-      const Plan& plan = steps_[i].instruction->plan();
-      bool any = false;
-      for (int stage = 0; stage < plan.stages; ++stage) any = any || plan.tasks[stage] > 1;
-      stages = plan.stages;
-      cost = any ? plan.cost : 0;
-    }
-    if (cost >= kParallelStage) {
-      parallel_cost += cost;
-      for (int stage = 0; stage < stages; ++stage) phases_.push_back({i, i + 1, stage, true});
-    } else if (!phases_.empty() && !phases_.back().parallel) {
-      phases_.back().end = i + 1;
+    if (shared_cost(steps_[i]) == 0) {
+      if (phases_.empty() || phases_.back().kind != Kind::alone) phases_.push_back({Kind::alone, i, i, 0, 1, 1});
+      phases_.back().last = i + 1;
+    } else if (const Loop* loop = steps_[i].loop.get(); loop != nullptr) {
+      schedule(*loop, i);
     } else {
-      phases_.push_back({i, i + 1, 0, false});
+      const Plan& plan = steps_[i].instruction->plan();
+      for (int stage = 0; stage < plan.stages; ++stage)
+        if (plan.tasks[stage] > 0)
+          phases_.push_back(shared(Kind::stage, i, i, stage, plan.tasks[stage], plan.cost / plan.stages));
     }
   }
-  parallel_ = parallel_cost >= kParallelProgram;
+}
+
+void Program::schedule(const Loop& loop, size_t step) {
+  using Kind = Phase::Kind;
+  const int64_t rest = loop.slabs() % scheduled_workers_, whole = loop.slabs() - rest;
+  if (whole > 0) phases_.push_back(shared(Kind::slabs, step, step, 0, whole, std::numeric_limits<double>::infinity()));
+  for (size_t k = 0; rest > 0 && k < loop.body().size(); ++k) {
+    const Plan& plan = loop.body()[k].instruction.plan();
+    for (int stage = 0; stage < plan.stages; ++stage)
+      if (plan.tasks[stage] > 0)
+        phases_.push_back(shared(Kind::shared, step, k, stage, rest * plan.tasks[stage],
+                                 plan.cost * static_cast<double>(rest) / plan.stages));
+  }
 }
 
 void Program::reserve(int workers) {
@@ -133,31 +173,16 @@ void Program::reserve(int workers) {
   reserved_workers_ = workers;
 }
 
-void Program::run_step(const Step& step) {
-  if (step.loop != nullptr) return step.loop->work_alone(regions_.get(), scratch_of(0));
+void Program::run_step(const Step& step, int worker) {
+  if (step.loop != nullptr) return step.loop->run_slabs(0, step.loop->slabs(), region_of(worker), scratch_of(worker));
   const Plan& plan = step.instruction->plan();
   for (int stage = 0; stage < plan.stages; ++stage)
-    if (plan.tasks[stage] > 0) step.instruction->run({stage, 0, plan.tasks[stage], scratch_of(0)}, workspace_.get());
+    if (plan.tasks[stage] > 0)
+      step.instruction->run({stage, 0, plan.tasks[stage], scratch_of(worker)}, workspace_.get());
 }
 
 void Program::run_serially() {
-  for (const Step& step : steps_) run_step(step);
-}
-
-void Program::run_phases(int worker, int workers, Barrier& barrier) {
-  for (const Phase& phase : phases_) {
-    const Step& step = steps_[phase.begin];
-    if (phase.parallel && step.loop != nullptr) {
-      step.loop->work(worker, workers, barrier, regions_.get(), scratch_of(worker));
-    } else if (phase.parallel) {
-      const int64_t tasks = step.instruction->plan().tasks[phase.stage];
-      const int64_t begin = tasks * worker / workers, end = tasks * (worker + 1) / workers;
-      if (begin < end) step.instruction->run({phase.stage, begin, end, scratch_of(worker)}, workspace_.get());
-    } else if (worker == 0) {
-      for (size_t i = phase.begin; i < phase.end; ++i) run_step(steps_[i]);
-    }
-    barrier.wait();
-  }
+  for (const Step& step : steps_) run_step(step, 0);
 }
 
 void Program::load(const std::vector<Source>& sources, const int64_t* order, int64_t first_row, int64_t begin,
@@ -183,50 +208,79 @@ class Program::Region final : public RegionBody {
         count_(count),
         deadline_(deadline) {}
 
-  void work(int worker, int workers, Barrier& barrier) noexcept override {
-    for (int64_t k = 0; k < count_; ++k) {
-      program_.load(sources_, order_, (first_ + k) * batch_size_, batch_size_ * worker / workers,
-                    batch_size_ * (worker + 1) / workers);
-      barrier.wait();
-      program_.run_phases(worker, workers, barrier);
-      if (worker == 0) {
-        done = k + 1;
-        more_ = deadline_ < 0 || now() < deadline_;
+  int64_t advance(int worker) noexcept override {
+    for (;;) {
+      if (++at_ == program_.phases_.size()) {
+        at_ = 0;
+        count_batch();
+        if (done == count_) return 0;
       }
-      barrier.wait();
-      if (!more_) return;
+      const Phase& phase = program_.phases_[at_];
+      if (phase.pieces > 1) return phase.pieces;
+      run_tasks(phase, worker, 0, phase.tasks);
     }
   }
 
+  void run(int worker, int64_t begin, int64_t end) noexcept override {
+    const Phase& phase = program_.phases_[at_];
+    run_tasks(phase, worker, phase.tasks * begin / phase.pieces, phase.tasks * end / phase.pieces);
+  }
+
   void work_alone() {
-    for (int64_t k = 0; k < count_ && more_; ++k) {
-      program_.load(sources_, order_, (first_ + k) * batch_size_, 0, batch_size_);
+    while (done < count_) {
+      program_.load(sources_, order_, (first_ + done) * batch_size_, 0, batch_size_);
       program_.run_serially();
-      done = k + 1;
-      more_ = deadline_ < 0 || now() < deadline_;
+      count_batch();
     }
   }
 
   int64_t done = 0;
 
  private:
+  void count_batch() {
+    ++done;
+    if (deadline_ >= 0 && now() >= deadline_) count_ = done;
+  }
+
+  void run_tasks(const Phase& phase, int worker, int64_t begin, int64_t end) {
+    const Step& step = program_.steps_[phase.step];
+    std::byte* scratch = program_.scratch_of(worker);
+    switch (phase.kind) {
+      case Phase::Kind::load: return program_.load(sources_, order_, (first_ + done) * batch_size_, begin, end);
+      case Phase::Kind::alone:
+        for (size_t i = phase.step; i < phase.last; ++i) program_.run_step(program_.steps_[i], worker);
+        return;
+      case Phase::Kind::stage:
+        return step.instruction->run({phase.stage, begin, end, scratch}, program_.workspace_.get());
+      case Phase::Kind::slabs: return step.loop->run_slabs(begin, end, program_.region_of(worker), scratch);
+      case Phase::Kind::shared:
+        return step.loop->run_shared(phase.last, phase.stage,
+                                     step.loop->slabs() - step.loop->slabs() % program_.scheduled_workers_, begin, end,
+                                     program_.regions_.get(), scratch);
+    }
+  }
+
   Program& program_;
   const std::vector<Source>& sources_;
   const int64_t* order_;
   int64_t batch_size_, first_, count_;
   double deadline_;
-  bool more_ = true;
+  size_t at_ = std::numeric_limits<size_t>::max();  // the phase; before the first
 };
+
+bool Program::run_in_pool(Region& region, int64_t rows) {
+  if (!parallel_) return false;
+  const int workers = ThreadPool::global().size();
+  reserve(workers);
+  schedule(workers, rows);
+  return ThreadPool::global().try_run(region, workers);
+}
 
 int64_t Program::run_batches(const std::vector<Source>& sources, const int64_t* order, int64_t batch_size,
                              int64_t first, int64_t count, double budget) {
   const std::lock_guard lock(mutex_);
   Region region(*this, sources, order, batch_size, first, count, budget < 0 ? -1.0 : now() + budget);
-  if (parallel_ && count > 0) {
-    reserve(ThreadPool::global().size());
-    if (ThreadPool::global().try_run(region, reserved_workers_)) return region.done;
-  }
-  region.work_alone();
+  if (count > 0 && !run_in_pool(region, batch_size)) region.work_alone();
   return region.done;
 }
 
@@ -235,12 +289,7 @@ void Program::run(const std::vector<Source>& sources, const std::vector<void*>& 
   load(sources, nullptr, 0, 0, 1);
   static const std::vector<Source> nothing;
   Region region(*this, nothing, nullptr, 0, 0, 1, -1.0);
-  bool done = false;
-  if (parallel_) {
-    reserve(ThreadPool::global().size());
-    done = ThreadPool::global().try_run(region, reserved_workers_);
-  }
-  if (!done) run_serially();
+  if (!run_in_pool(region, 0)) run_serially();
   for (size_t i = 0; i < outputs.size(); ++i) std::memcpy(outputs[i], outputs_[i].data, byte_size(outputs_[i]));
 }
 
@@ -253,7 +302,7 @@ std::vector<std::pair<std::string, double>> Program::profile(int repeats) {
   for (int repeat = 0; repeat < repeats; ++repeat)
     for (size_t i = 0; i < steps_.size(); ++i) {
       const double start = now();
-      run_step(steps_[i]);
+      run_step(steps_[i], 0);
       times[i].second = std::min(times[i].second, now() - start);
     }
   return times;

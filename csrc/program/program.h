@@ -2,8 +2,8 @@
 // layers or gradients. Python plans it (graph/passes) and hands over where every tensor lives.
 //
 // Space 0 is the program's own arena; space k is the caller's storage k - 1 (parameters, optimizer slots, constants).
-// The executor divides each stage's tasks statically over the workers, with a barrier after each stage; runs of small
-// instructions are worker 0's alone, loops (loop.h) divide their slabs, and a small program never wakes the other
+// The executor makes phases of it (core/thread_pool.h): loading a batch, the tasks of a stage, the slabs of a loop
+// (loop.h). Small instructions are done by whoever ends the phase before, and a small program never wakes the other
 // threads. Results do not depend on that.
 #pragma once
 #include <chrono>
@@ -45,10 +45,13 @@ class Program {
     std::unique_ptr<Instruction> instruction;
     std::unique_ptr<Loop> loop;
   };
-  struct Phase {  // one stage or a loop on all workers, or a run of whole steps on worker 0
-    size_t begin, end;
-    int stage;
-    bool parallel;
+  struct Phase {
+    enum class Kind { load, alone, stage, slabs, shared } kind;
+    size_t step;  // alone: the first of them
+    size_t last;  // alone: one past their last; shared: the instruction in the loop
+    int stage;    // stage, shared
+    int64_t tasks;
+    int64_t pieces;  // of all tasks, as evenly as can be; 1: whoever ended the phase before does it at once
   };
   class Region;
 
@@ -57,22 +60,28 @@ class Program {
                           const std::vector<StorageSpan>& storages) const;
   std::unique_ptr<Loop> make_loop(const KernelTable& table, const StepSpec& spec,
                                   const std::vector<StorageSpan>& storages) const;
-  void schedule();
-  void run_step(const Step& step);
+  double shared_cost(const Step& step) const;
+  double shared_cost() const;
+  Phase shared(Phase::Kind kind, size_t step, size_t last, int stage, int64_t tasks, double cost) const;
+  void schedule(int workers, int64_t rows);
+  void schedule(const Loop& loop, size_t step);
+  void run_step(const Step& step, int worker);
   void load(const std::vector<Source>& sources, const int64_t* order, int64_t first_row, int64_t rows_begin,
             int64_t rows_end);
   void run_serially();
-  void run_phases(int worker, int workers, Barrier& barrier);
+  bool run_in_pool(Region& region, int64_t rows);
   std::byte* scratch_of(int worker) { return scratch_.get() + static_cast<size_t>(worker) * scratch_size_; }
+  std::byte* region_of(int worker) { return regions_.get() + static_cast<size_t>(worker) * region_size_; }
   void reserve(int workers);
 
   size_t arena_size_;
   AlignedBytes arena_, workspace_, scratch_, regions_;
   size_t scratch_size_ = 0, region_size_ = 0;  // a worker's
-  int reserved_workers_ = 0;
+  int reserved_workers_ = 0, scheduled_workers_ = 0;
+  int64_t scheduled_rows_ = 0;  // of a batch that is loaded
   std::vector<Step> steps_;
   std::vector<View> inputs_, outputs_;
-  std::vector<Phase> phases_;
+  std::vector<Phase> phases_;  // of a step, for scheduled_workers_
   bool parallel_ = false;
   ForkSafeMutex mutex_;
 };

@@ -46,6 +46,18 @@ def test_results_do_not_depend_on_the_number_of_threads() -> None:
             np.testing.assert_array_equal(a, b)
 
 
+def test_workers_that_come_late() -> None:
+    """More workers than cores: some are always a phase behind, or asleep."""
+    x = np.random.default_rng(1).normal(size=300_000).astype(np.float32)
+    kernels.set_num_threads(1)
+    program = work(300_000)
+    expected = program(x)
+    kernels.set_num_threads(9)
+    for _ in range(100):
+        for a, b in zip(expected, program(x), strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
 def test_many_callers_of_one_and_of_several_programs() -> None:
     kernels.set_num_threads(2)
     x = np.linspace(0, 1, 300_000, dtype=np.float32)
