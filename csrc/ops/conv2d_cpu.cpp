@@ -4,8 +4,10 @@
 // positions, depth is (kh, kw, filter), columns are channels. With strides, an input position meets only the taps that
 // agree with it modulo the stride, so the positions are split into phases, each a product of its own without zeros.
 // Stage 0 packs the kernel and frames the images (conv.h); stage 1 multiplies blocks of rows. Groups run one after the
-// other inside a task; depthwise convolutions have kernels of their own (cpu/depthwise.h).
+// other inside a task; depthwise convolutions and input gradients of few channels have kernels of their own
+// (cpu/depthwise.h, cpu/few_channels.h).
 #include "../cpu/depthwise.h"
+#include "../cpu/few_channels.h"
 
 namespace berrante {
 namespace BERRANTE_ISA {
@@ -154,6 +156,7 @@ void plan_conv2d_input_grad(const Call& call, Plan& plan) {
     return;
   }
   if (is_depthwise(g)) return plan_depthwise_input_grad(g, plan);
+  if (has_few_channels(g)) return plan_few_channels(g, plan);
   const Layout l = input_grad_layout(g);
   plan_product(g, l, g.stride_h * g.stride_w * phase_tasks(g), g.k, plan);
   plan.scratch += static_cast<size_t>(kBlockRows * g.c) * 4 + 64;
@@ -187,6 +190,7 @@ void run_conv2d_input_grad(const Call& call, const Range& range) {
   const auto& t = attrs_of<conv2d_input_grad_attrs>(call);
   const Geometry g = geometry(t, call.out[0], call.in[1], call.in[0]);
   if (is_depthwise(g)) return run_depthwise_input_grad(g, call, range, t.activation);
+  if (has_few_channels(g)) return run_few_channels(g, call, range, t.activation);
   const Layout l = input_grad_layout(g);
   const float *dy = static_cast<const float*>(call.in[0].data), *w = static_cast<const float*>(call.in[1].data);
   const float* bias = call.n_in > 2 ? static_cast<const float*>(call.in[2].data) : nullptr;

@@ -201,20 +201,40 @@ _WINOGRAD_CONVOLUTIONS = [
     (7, 9, 16, 32, 3, 1, "valid", 1, 1),
     (6, 5, 32, 16, 3, 1, "same", 1, 1),
     (9, 3, 48, 80, 3, 1, "same", 1, 1),
+    (8, 6, 16, 32, 4, 2, "same", 1, 1),
+    (10, 5, 16, 16, 4, 2, "valid", 1, 1),
+    (9, 7, 16, 48, 3, 2, "same", 1, 1),
+    (11, 4, 32, 16, 3, 2, "same", 1, 1),
+    (7, 9, 48, 32, 4, 2, "same", 1, 1),
 ]
 
 
 def _winograd() -> Iterator[Case]:
     """Whole vectors of channels for every instruction set, whole and broken tiles, more filters than one block."""
     for case in _convolutions(2, _WINOGRAD_CONVOLUTIONS):
-        pads = {side: case.attrs[side] for side in ("pad_top", "pad_left")}
+        attrs: dict[str, Any] = {side: case.attrs[side] for side in ("pad_top", "pad_left")}
+        attrs["stride"] = case.attrs["stride_h"]
         if case.kernel == "conv2d_weight_grad":
-            yield Case("conv2d_winograd_weight_grad", case.name, case.inputs, case.expected, pads, 1e-4)
+            yield Case("conv2d_winograd_weight_grad", case.name, case.inputs, case.expected, attrs, 1e-4)
             continue
-        adjoint = case.kernel == "conv2d_input_grad"
-        attrs: dict[str, Any] = {side: 2 - pad if adjoint else pad for side, pad in pads.items()}
-        attrs |= {"adjoint": int(adjoint), "activation": case.attrs["activation"]}
+        attrs |= {"adjoint": int(case.kernel == "conv2d_input_grad"), "activation": case.attrs["activation"]}
         yield Case("conv2d_winograd", case.kernel + case.name, case.inputs, case.expected, attrs, 1e-4)
+
+
+# Input gradients go image by image from 8 images on, where the filters fill vectors and the channels do not.
+_FEW_CHANNELS = [
+    (9, 8, 1, 16, 4, 2, "same", 1, 1),
+    (6, 7, 3, 20, 3, 1, "same", 1, 1),
+    (11, 5, 1, 16, 3, 1, "valid", 2, 1),
+    (12, 11, 2, 17, 5, 2, "valid", 1, 1),
+]
+
+
+def _few_channels() -> Iterator[Case]:
+    for case in _convolutions(8, _FEW_CHANNELS):
+        if case.kernel == "conv2d_input_grad":
+            case.attrs["activation"], case.expected = 3, [np.tanh(case.expected[0])]
+            yield case
 
 
 _LANE_CONVOLUTIONS = [
@@ -346,6 +366,7 @@ CASES = [
         _softmaxes,
         _products,
         _convolutions,
+        _few_channels,
         _lanes,
         _winograd,
         _poolings,
