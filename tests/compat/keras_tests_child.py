@@ -10,6 +10,7 @@ name as the reason. EXCLUSIONS is a JSON file, pairs of a regular expression for
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.abc
 import importlib.machinery
@@ -25,13 +26,14 @@ from warnings import catch_warnings
 
 import pytest
 
+SOURCE = Path()
 LAYERS = (
     "RNN SimpleRNN LSTM GRU SimpleRNNCell LSTMCell GRUCell StackedRNNCells Bidirectional CuDNNGRU CuDNNLSTM ConvLSTM1D "
     "ConvLSTM2D ConvLSTM3D ConvLSTM2DCell ConvRNN2D Conv3D Conv3DTranspose SpatialDropout3D MaxPooling3D AveragePooling3D "
     "GlobalMaxPooling3D GlobalAveragePooling3D UpSampling3D ZeroPadding3D Cropping3D Convolution3D MaxPool3D AvgPool3D "
     "GlobalMaxPool3D GlobalAvgPool3D AtrousConvolution1D EinsumDense ReversibleEmbedding AdaptiveAveragePooling3D AdaptiveMaxPooling3D MultiHeadAttention "
     "Attention AdditiveAttention GroupQueryAttention TFSMLayer TorchModuleWrapper JaxLayer FlaxLayer STFTSpectrogram "
-    "MelSpectrogram HashedCrossing Hashing StringLookup IntegerLookup TextVectorization"
+    "MelSpectrogram HashedCrossing Hashing StringLookup IntegerLookup TextVectorization IndexLookup FeatureSpace"
 ).split()
 PARTS_2 = "convolutional recurrent core pooling local wrappers convolutional_recurrent".split()
 MODULES_3 = (
@@ -40,6 +42,23 @@ MODULES_3 = (
     "layers.attention layers.attention.multi_head_attention layers.attention.attention backend.torch backend.jax "
     "backend.tensorflow"
 ).split()
+
+
+# Names that Keras' tests import from its private modules: its backends' scopes, helpers of one layer, other packages.
+NAMES_3 = {
+    "dtype_policies": "QuantizedDTypePolicy QuantizedFloat8DTypePolicy GPTQDTypePolicy AWQDTypePolicy",
+    "dtype_policies.dtype_policy": "QuantizedDTypePolicy QuantizedFloat8DTypePolicy GPTQDTypePolicy AWQDTypePolicy",
+    "backend.common.remat": "RematScope RematMode get_current_remat_mode remat",
+    "layers.core.einsum_dense": "_analyze_einsum_string",
+    "utils.module_utils": "dmtree optree",
+    "utils.tracking": "TrackedDict TrackedList TrackedOrderedDict TrackedSet",
+    "ops.operation": "Operation",
+    "ops.node": "Node KerasHistory",
+    "ops.symbolic_arguments": "SymbolicArguments",
+    "ops.function": "Function",
+}  # fmt: skip
+# Packages whose data loaders are tested with layers in them.
+LOADERS = ("grain",)
 
 
 class OutOfScope(NotImplementedError):
@@ -51,7 +70,7 @@ class Checkout(importlib.abc.MetaPathFinder):
 
     def __init__(self, source: Path, version: int) -> None:
         self.source = source
-        pattern = r"keras\.src\.testing(\..*)?|keras\.src\..*_test" if version == 3 else r"keras\.utils\.test_utils"
+        pattern = r"keras\.src\.(testing(\..*)?|.*_test|backend\.common\.backend_utils)" if version == 3 else r"keras\.utils\.test_utils"
         self.wanted = re.compile(pattern)
 
     def find_spec(self, fullname: str, path: Any, target: Any = None) -> importlib.machinery.ModuleSpec | None:
@@ -107,6 +126,15 @@ def install_shells(version: int) -> None:
                 module = sys.modules[full] = AbsentModule(full)
                 module.__path__ = []
                 setattr(sys.modules[full.rpartition(".")[0]], full.rpartition(".")[2], module)
+        for name, missing in NAMES_3.items():
+            module = importlib.import_module("keras.src." + name)
+            for one in missing.split():
+                if not hasattr(module, one):
+                    setattr(module, one, absent(f"{name}.{one}"))
+        for name in LOADERS:
+            if importlib.util.find_spec(name) is None:
+                sys.modules[name] = AbsentModule(name)
+        show_operations_and_files()
         conftest = sys.modules["conftest"] = ModuleType("conftest")
         conftest.skip_if_backend = skip_if_backend  # type: ignore[attr-defined]
     parts = ["keras.layers." + p for p in PARTS_2] if version == 2 else ["keras.src.layers"]
@@ -114,6 +142,43 @@ def install_shells(version: int) -> None:
         if not hasattr(keras.layers, name):
             for path in ("keras.layers", *parts):
                 setattr(importlib.import_module(path), name, absent(name))
+
+
+def show_operations_and_files() -> None:
+    """Keras' classes of operations stand as shells beside berrante's functions; packages know the files in them."""
+    import keras
+    from berrante.compat import alias
+
+    for family in ("numpy", "math", "nn", "image", "core", "linalg"):
+        module = importlib.import_module(f"keras.src.ops.{family}")
+        real = getattr(keras.ops, family, None)
+        for target in {id(m): m for m in (module, real) if isinstance(m, ModuleType)}.values():
+            outer = getattr(target, "__getattr__", None)
+            target.__getattr__ = functools.partial(operation_class, outer, family)  # type: ignore[method-assign]
+
+    plain = alias.Alias.__getattr__
+
+    def look_further(self: Any, name: str) -> Any:
+        try:
+            return plain(self, name)
+        except AttributeError:
+            below = self.__name__.removeprefix("keras.src.").replace(".", "/")
+            if self.__name__.startswith("keras.src.") and (SOURCE / "keras/src" / below / f"{name}.py").exists():
+                return importlib.import_module(f"{self.__name__}.{name}")
+            if self.__name__.startswith("keras.src.ops") and name[:1].isupper():
+                return absent(f"operation class {name}")
+            raise
+
+    alias.Alias.__getattr__ = look_further  # type: ignore[method-assign]
+
+
+def operation_class(outer: Any, family: str, name: str) -> Any:
+    """A shell for a class of operations."""
+    if name[:1].isupper():
+        return absent(f"operation class {family}.{name}")
+    if outer is not None:
+        return outer(name)
+    raise AttributeError(f"module 'keras.src.ops.{family}' has no attribute {name!r}")
 
 
 def skip_if_backend(name: str, reason: str) -> Callable[[Any], Any]:
@@ -166,6 +231,8 @@ def main(source: Path, version: int, report: Path, exclusions: Path, file: Path,
     matplotlib.use("Agg")
     from berrante.compat import install_as_keras
 
+    global SOURCE
+    SOURCE = source
     install_as_keras(version)
     sys.meta_path.insert(0, Checkout(source, version))
 

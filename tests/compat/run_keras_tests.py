@@ -121,6 +121,20 @@ def print_failures(lines: list[tuple[str, str, str]], in_full: int) -> None:
         print("=" * 100, f"\n{name}\n{text}")
 
 
+def print_table(lines: list[tuple[str, str, str]]) -> None:
+    """Passed, in scope and share of each folder; layers are counted folder by folder too."""
+    folders: dict[str, Counter[str]] = {}
+    for outcome, name, _ in lines:
+        parts = name.partition("::")[0].split("/")
+        folder = "/".join(parts[: 2 if parts[0] == "layers" else 1] if len(parts) > 1 else ["."])
+        folders.setdefault(folder, Counter())[outcome] += 1
+    print(f"\n{'folder':24s} {'passed':>7s} {'scope':>7s}  share")
+    for folder, counts in sorted(folders.items()):
+        scope = counts["passed"] + counts["failed"] + counts["error"]
+        if scope:
+            print(f"{folder:24s} {counts['passed']:7d} {scope:7d}  {100 * counts['passed'] / scope:5.1f}%")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--source", type=Path, required=True, help="a checkout of Keras")
@@ -128,6 +142,7 @@ def main() -> int:
     parser.add_argument("--failures", type=int, default=0, help="how many failing tests to print in full")
     parser.add_argument("--timeout", type=int, default=300, help="seconds for one file")
     parser.add_argument("--jobs", type=int, default=1, help="files at the same time")
+    parser.add_argument("--save", type=Path, help="a JSON file for (outcome, test, text) of every test")
     parser.add_argument("files", nargs="*")
     args = parser.parse_args()
     args.source = args.source.resolve()
@@ -156,6 +171,8 @@ def main() -> int:
             counts = Counter(outcome for outcome, _, _ in result)
             print(f"{name}: " + ", ".join(f"{n} {outcome}" for outcome, n in sorted(counts.items())), flush=True)
             lines += result
+    if args.save:
+        args.save.write_text(json.dumps(lines))
     print_failures(lines, args.failures)
     totals = Counter(outcome for outcome, _, _ in lines)
     print("\nexcluded:")
@@ -163,6 +180,7 @@ def main() -> int:
         print(f"  {n:4d} files  {reason}")
     for reason, n in Counter(text for outcome, _, text in lines if outcome == "excluded").most_common():
         print(f"  {n:4d} tests  {reason}")
+    print_table(lines)
     scope = totals["passed"] + totals["failed"] + totals["error"]
     share = 100 * totals["passed"] / max(scope, 1)
     print(f"\nin scope {scope}, passed {totals['passed']} ({share:.1f}%); {totals['skipped']} skipped by Keras itself")

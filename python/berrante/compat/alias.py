@@ -176,9 +176,9 @@ def sources_of(fullname: str, version: int) -> tuple[str, ...] | None:
     Below keras.src any module of a known part leads to the part: keras.src.layers.core.dense to keras.layers.
     """
     known = _known(fullname, version)
-    if known is None and ".src." in fullname:
-        parent = fullname.rpartition(".")[0]
-        return _known(parent, version) if _below(parent) else None
+    while known is None and ".src." in fullname:
+        fullname = fullname.rpartition(".")[0]
+        known = _known(fullname, version) if _below(fullname) else None
     return known
 
 

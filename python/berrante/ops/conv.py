@@ -209,8 +209,10 @@ def transpose_geometry(
         out = n * stride if padding == "same" else (n - 1) * stride + max(extent, stride)
         crop = max(extent - stride, 0) // 2 if padding == "same" else 0
         return out, crop
-    crop = extent // 2 if padding == "same" else 0
-    return (n - 1) * stride + extent - 2 * crop + output_padding, crop
+    if padding == "valid":
+        return (n - 1) * stride + extent + output_padding, 0
+    surplus = max(extent - extent % 2 - output_padding, 0)  # what (n - 1) * stride + extent is too long
+    return (n - 1) * stride + extent % 2 + output_padding, surplus // 2
 
 
 @public
