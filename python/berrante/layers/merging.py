@@ -8,6 +8,7 @@ from typing import Any
 
 from berrante import ops
 from berrante.layers.layer import Layer
+from berrante.layers.masking import get_mask
 
 
 class Merge(Layer):
@@ -29,9 +30,23 @@ class Merge(Layer):
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
         """A step counts if it does in any input; no mask unless every input has one."""
+        self._check_masks(inputs, previous_mask)
         if previous_mask is None or any(m is None for m in previous_mask):
             return None
         return reduce(ops.logical_or, previous_mask)
+
+    def _check_masks(self, inputs: Any, mask: Any) -> None:
+        """Raises ValueError unless there is one mask (or None) for each input."""
+        if mask is None:
+            return
+        for name, value in (("mask", mask), ("inputs", inputs)):
+            if not isinstance(value, (list, tuple)):
+                raise ValueError(f"{self._label()} `{name}` should be a list. Received: {name}={value!r}")
+        if len(mask) != len(inputs):
+            raise ValueError(
+                f"{self._label()} the lists `inputs` and `mask` should have the same length. Received: {len(inputs)} inputs, "
+                f"{len(mask)} masks"
+            )
 
     def call(self, inputs: Sequence[Any]) -> Any:
         rank = max(len(x.shape) for x in inputs)
@@ -39,6 +54,30 @@ class Merge(Layer):
         same = [x if len(x.shape) == rank else ops.reshape(x, (x.shape[0], *(1,) * (rank - len(x.shape)), *x.shape[1:]))
                 for x in inputs]  # fmt: skip
         return self.merge(same)
+
+
+def _expanded(x: Any) -> Any:
+    """A tensor's mask in the tensor's own shape; None where it has none."""
+    mask = get_mask(x)
+    return None if mask is None else ops.broadcast_to(ops.expand_dims(mask, -1), x.shape)
+
+
+class _Extreme(Merge):
+    """What a mask leaves out does not count: there the other inputs' values stand."""
+
+    @staticmethod
+    def _choose(a: Any, b: Any) -> Any:
+        raise NotImplementedError
+
+    def merge(self, inputs: Sequence[Any]) -> Any:
+        result, seen = inputs[0], _expanded(inputs[0])
+        for x in inputs[1:]:
+            mask = _expanded(x)
+            x = x if mask is None else ops.where(mask, x, result)
+            result = result if seen is None else ops.where(seen, result, x)
+            seen = None if seen is None or mask is None else ops.logical_or(seen, mask)
+            result = self._choose(result, x)
+        return result
 
 
 class Add(Merge):
@@ -53,7 +92,7 @@ class Subtract(Merge):
 
     def merge(self, inputs: Sequence[Any]) -> Any:
         if len(inputs) != 2:
-            raise ValueError(f"expected exactly 2 inputs; received {len(inputs)}")
+            raise ValueError(f"a `Subtract` layer should be called on exactly 2 inputs; received {len(inputs)}")
         return ops.subtract(*inputs)
 
 
@@ -61,7 +100,13 @@ class Multiply(Merge):
     """The product of the inputs."""
 
     def merge(self, inputs: Sequence[Any]) -> Any:
-        return reduce(ops.multiply, inputs)
+        """What a mask leaves out counts as 1, and as 0 where all inputs leave it out."""
+        masks = [_expanded(x) for x in inputs]
+        pairs = zip(inputs, masks, strict=True)
+        product = reduce(ops.multiply, [x if m is None else ops.where(m, x, ops.ones_like(x)) for x, m in pairs])
+        if any(m is None for m in masks):
+            return product
+        return ops.where(reduce(ops.logical_or, masks), product, ops.zeros_like(product))
 
 
 class Average(Merge):
@@ -71,18 +116,16 @@ class Average(Merge):
         return ops.divide(reduce(ops.add, inputs), float(len(inputs)))
 
 
-class Maximum(Merge):
+class Maximum(_Extreme):
     """The largest of the inputs."""
 
-    def merge(self, inputs: Sequence[Any]) -> Any:
-        return reduce(ops.maximum, inputs)
+    _choose = staticmethod(ops.maximum)
 
 
-class Minimum(Merge):
+class Minimum(_Extreme):
     """The smallest of the inputs."""
 
-    def merge(self, inputs: Sequence[Any]) -> Any:
-        return reduce(ops.minimum, inputs)
+    _choose = staticmethod(ops.minimum)
 
 
 class Concatenate(Merge):
@@ -95,10 +138,20 @@ class Concatenate(Merge):
         self.axis = axis
 
     def call(self, inputs: Sequence[Any]) -> Any:
+        shapes = [list(x.shape) for x in inputs]
+        for shape in shapes:
+            if -len(shape) <= self.axis < len(shape):
+                shape[self.axis] = 0
+        if any(shape != shapes[0] for shape in shapes):
+            raise ValueError(
+                "a `Concatenate` layer requires inputs with matching shapes except for the concatenation axis "
+                f"({self.axis}). Received: {[tuple(x.shape) for x in inputs]}"
+            )
         return ops.concatenate(inputs, self.axis)
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
         """A step counts if any of its features does; inputs without a mask count."""
+        self._check_masks(inputs, previous_mask)
         if previous_mask is None or all(m is None for m in previous_mask):
             return None
         wide = []

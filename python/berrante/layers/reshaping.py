@@ -5,6 +5,8 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
+import numpy as np
+
 from berrante import ops
 from berrante.layers.convolution import image_data_format
 from berrante.layers.layer import Layer
@@ -36,6 +38,15 @@ class Reshape(Layer):
     def __init__(self, target_shape: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.target_shape = (target_shape,) if isinstance(target_shape, int) else tuple(target_shape)
+        if any(isinstance(n, int) and n < -1 for n in self.target_shape):
+            raise ValueError(
+                f"{self._label()} expected each extent to be a non-negative integer or -1; received "
+                f"target_shape={self.target_shape}"
+            )
+        if self.target_shape.count(-1) > 1:
+            raise ValueError(
+                f"{self._label()} expected at most one unknown dimension (-1); received target_shape={self.target_shape}"
+            )
 
     def call(self, inputs: Any) -> Any:
         target = list(self.target_shape)
@@ -54,7 +65,10 @@ class Permute(Layer):
         super().__init__(**kwargs)
         self.dims = tuple(dims)
         if sorted(self.dims) != list(range(1, len(self.dims) + 1)):
-            raise ValueError(f"{self._label()} expected a permutation of 1 to {len(self.dims)}; received {dims}")
+            raise ValueError(
+                f"{self._label()} Invalid permutation for argument `dims`: expected one of 1 to {len(self.dims)}; "
+                f"received dims={dims}"
+            )
         self.input_spec = InputSpec(ndim=len(self.dims) + 1)
 
     def call(self, inputs: Any) -> Any:
@@ -68,7 +82,7 @@ class RepeatVector(Layer):
 
     def __init__(self, n: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.n = int(n)
+        self.n = _positive(self._label(), "n", n)
         self.input_spec = InputSpec(ndim=2)
 
     def call(self, inputs: Any) -> Any:
@@ -105,21 +119,34 @@ class UpSampling1D(Layer):
 
     def __init__(self, size: int = 2, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.size = int(size)
+        self.size = _positive(self._label(), "size", size)
         self.input_spec = InputSpec(ndim=3)
 
     def call(self, inputs: Any) -> Any:
         return ops.repeat(inputs, self.size, axis=1)
 
 
+def _positive(label: str, name: str, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise TypeError(f"{label} Expected an integer value for `{name}`; received {value!r}")
+    if value < 1:
+        raise ValueError(f"{label} `{name}` should be a positive integer; received {value}")
+    return int(value)
+
+
 def _widths(label: str, value: Any, n: int) -> tuple[tuple[int, int], ...]:
+    bad = f"{label} expected {n} widths of at least 0 (or pairs of them); received {value!r}"
     if isinstance(value, int):
-        value = (value,) * n
+        value = ((value, value),) * n
+    if not isinstance(value, (list, tuple)) or not all(isinstance(v, (int, list, tuple)) for v in value):
+        raise ValueError(bad)
+    if n == 1 and len(value) == 1 and isinstance(value[0], int):
+        raise ValueError(bad)
     pairs = tuple((v, v) if isinstance(v, int) else tuple(v) for v in value)
     if n == 1 and len(pairs) == 2 and all(isinstance(v, int) for v in value):
         pairs = (tuple(value),)
     if len(pairs) != n or any(len(p) != 2 or min(p) < 0 for p in pairs):
-        raise ValueError(f"{label} expected {n} widths of at least 0 (or pairs of them); received {value!r}")
+        raise ValueError(bad)
     return pairs  # type: ignore[return-value]
 
 
@@ -192,5 +219,10 @@ def _crop(x: Any, widths: Any, first: int) -> Any:
         start[first + i] = before
         size[first + i] -= before + after
         if size[first + i] < 1:
-            raise ValueError(f"cropping {widths} leaves nothing of an input of shape {tuple(x.shape)}")
+            message = (
+                "`cropping` parameter of `Cropping1D` layer must be smaller than the input"
+                if len(widths) == 1
+                else "Values in `cropping` argument should be smaller than the corresponding spatial dimension of the input"
+            )
+            raise ValueError(f"{message}. Received: cropping={widths} for an input of shape {tuple(x.shape)}")
     return ops.slice(x, start, size)
