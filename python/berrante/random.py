@@ -111,6 +111,11 @@ def make_default_seed() -> int:
     return _fresh_seed()
 
 
+def global_seed_generator() -> SeedGenerator:
+    """The generator that draws where no seed is given."""
+    return _global
+
+
 def draw_seed(seed: Any) -> Tensor:
     """The int32[2] tensor of any kind of seed."""
     if seed is None and _seed_source is not None and trace.current() is None:
@@ -121,6 +126,11 @@ def draw_seed(seed: Any) -> Tensor:
         return seed.next()
     if isinstance(seed, (int, np.integer)):
         return Tensor(TensorSpec((2,), "int32"), np.array([_int32(int(seed)), 0], np.int32))
+    if isinstance(seed, str):
+        raise ValueError(
+            "Argument `seed` must be either an integer or an instance of `SeedGenerator`. Received: "
+            f"seed={seed!r} (of type {type(seed)})"
+        )
     t = as_tensor(seed)
     if t.shape != (2,) or t.dtype != "int32":
         raise ValueError(

@@ -147,6 +147,7 @@ def install_shells(version: int) -> None:
 def show_operations_and_files() -> None:
     """Keras' classes of operations stand as shells beside berrante's functions; packages know the files in them."""
     import keras
+
     from berrante.compat import alias
 
     for family in ("numpy", "math", "nn", "image", "core", "linalg"):

@@ -11,7 +11,8 @@ from berrante.compat.backend.state import backend, clear_session, get_uid
 from berrante.compat.backend.symbolic import is_keras_tensor, is_tensor
 from berrante.config import epsilon, floatx, image_data_format, set_epsilon, set_floatx, set_image_data_format
 from berrante.dtype_policies import dtype_policy, set_dtype_policy
-from berrante.graph.keras_tensor import KerasTensor
+from berrante.graph.keras_tensor import KerasTensor, infer_outputs
+from berrante.graph.scopes import StatelessScope, current_path, get_stateless_scope, in_stateless_scope, name_scope
 from berrante.graph.tensor import standard_dtype
 from berrante.graph.variable import Variable
 from berrante.layers.masking import get_mask as get_keras_mask
@@ -22,6 +23,12 @@ from berrante.random import SeedGenerator
 __version__ = "3.15.1"
 SUPPORTS_SPARSE_TENSORS = SUPPORTS_RAGGED_TENSORS = SUPPORTS_COMPLEX_DTYPES = IS_THREAD_SAFE = False
 _traceback_filtering = True
+
+
+# Keras' dtypes. All are accepted; those that are not berrante's own are taken as the nearest that is.
+INT_TYPES = ("uint8", "uint16", "uint32", "int8", "int16", "int32", "int64")
+FLOAT_TYPES = ("bfloat16", "float16", "float32", "float64")
+ALLOWED_DTYPES = {"bool", "string", *INT_TYPES, *FLOAT_TYPES}
 
 
 def version() -> str:
@@ -127,8 +134,45 @@ def removesuffix(text: str, suffix: str) -> str:
     return text.removesuffix(suffix)
 
 
-def name_scope(name: str, **_: Any) -> Any:
-    """A context that changes nothing: names of variables come from their layers."""
-    from contextlib import nullcontext
 
-    return nullcontext()
+def compute_output_spec(function: Any, *args: Any, **kwargs: Any) -> Any:
+    """The placeholders that a function of tensors gives for placeholders, without values."""
+    return infer_outputs(function, args, kwargs)
+
+
+def standardize_shape(shape: Any) -> tuple[int | None, ...]:
+    """A shape as a tuple of ints and Nones; ValueError for what is none."""
+    if not isinstance(shape, (list, tuple)):
+        if shape is None:
+            raise ValueError("Undefined shapes are not supported.")
+        if not hasattr(shape, "__iter__"):
+            raise ValueError(f"Cannot convert '{shape}' to a shape.")
+    for n in shape:
+        if n is not None and (isinstance(n, bool) or not isinstance(n, (int, np.integer))):
+            raise ValueError(f"Cannot convert '{shape}' to a shape. Found invalid dimension '{n}' of type '{type(n)}'.")
+        if n is not None and n < 0:
+            raise ValueError(f"Cannot convert '{shape}' to a shape. Negative dimensions are not allowed.")
+    return tuple(None if n is None else int(n) for n in shape)
+
+
+def random_seed_dtype() -> str:
+    """The dtype of seeds."""
+    return "int32"
+
+
+class AutocastScope:
+    """Keras casts variables inside to a float type; here all are float32, and nothing changes."""
+
+    def __init__(self, dtype: Any = None) -> None:
+        self.dtype = None if dtype is None else standardize_dtype(dtype)
+        if self.dtype is not None and not is_float_dtype(self.dtype):
+            raise ValueError(
+                "`AutocastScope` can only be used with a floating-point dtype, such as 'float16'. Received: "
+                f"dtype={self.dtype}"
+            )
+
+    def __enter__(self) -> AutocastScope:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass

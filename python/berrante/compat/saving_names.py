@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from berrante.saving import load_model, load_weights, save_model, save_weights
+from berrante.saving.registry import ObjectSharingScope
 
 
 def save_model_to_hdf5(model: Any, filepath: Any, overwrite: bool = True, include_optimizer: bool = True) -> None:

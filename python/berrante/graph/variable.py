@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from berrante.graph import trace
+from berrante.graph import scopes, trace
 from berrante.graph.tensor import DTYPES, Tensor, TensorSpec, standard_dtype
 from berrante.runtime.device_arrays import to_host
 from berrante.runtime.placement import Mirror
@@ -124,7 +124,8 @@ class Variable:
         self.dtype = kind
         self.trainable = trainable
         self.name = name
-        self.path = name
+        outer = scopes.current_path()
+        self.path = f"{outer}/{name}" if outer else name
         self.constraint: Callable[[Any], Any] | None = None
         self.regularizer: Callable[[Any], Any] | None = None
         self.overwrite_with_gradient = False
@@ -176,7 +177,9 @@ class Variable:
     @property
     def value(self) -> Tensor:
         """The current value: symbolic inside a trace."""
-        return trace.read(self)
+        scope = scopes.stateless_scope()
+        kept = None if scope is None else scope.get_current_value(self)
+        return trace.read(self) if kept is None else kept
 
     @property
     def array(self) -> np.ndarray:
@@ -195,6 +198,9 @@ class Variable:
 
     def assign(self, value: Any) -> Any:
         """Replaces the value: at once, or at this point of the program that is being traced. Returns the variable."""
+        scope = scopes.stateless_scope()
+        if scope is not None:
+            return self._assign_in(scope, value)
         if trace.current() is not None:
             trace.assign(self, value)
             return self
@@ -207,6 +213,16 @@ class Variable:
             self.storage.pull()  # the rest of the buffer keeps its values
         self._array[...] = array
         self.storage.touched()
+        return self
+
+    def _assign_in(self, scope: scopes.StatelessScope, value: Any) -> Any:
+        from berrante.graph.op import as_tensor
+        from berrante.graph.primitives import cast
+
+        tensor = as_tensor(value)
+        if tensor.shape != self.shape:
+            raise ValueError(f'variable "{self.name}": expected a value of shape {self.shape}; received {tensor.shape}')
+        scope.add_update((self, cast(tensor, self.dtype)))
         return self
 
     def assign_add(self, value: Any) -> Any:

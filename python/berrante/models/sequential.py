@@ -178,13 +178,17 @@ class Sequential(Model):
         from berrante.saving.registry import custom_object_scope, deserialize_keras_object, guarded
 
         if isinstance(config, list):
-            config = {"layers": config}
+            config = {"name": None, "layers": config}
         layers = config.get("layers", [])
         if not isinstance(layers, list):
             raise ValueError(f"Sequential: expected a list of layers; received {type(layers).__name__}")
         with custom_object_scope(custom_objects or {}), guarded(config):
             model = cls(name=config.get("name"))
             for layer in layers:
+                if isinstance(layer, dict) and "config" not in layer:
+                    raise ValueError(
+                        f"Sequential: Expected a dictionary containing a 'config' key. Received: {str(layer)[:80]}"
+                    )
                 model.add(deserialize_keras_object(layer))
             if config.get("build_input_shape") and not model.built:
                 model.build(tuple(config["build_input_shape"]))

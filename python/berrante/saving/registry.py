@@ -6,116 +6,40 @@ ever made. Nothing is imported by a name read from a file, and no code is read f
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from berrante.dtype_policies import DTypePolicyMap
+from berrante.graph.tensor import Tensor
+from berrante.saving.names import (
+    _CUSTOM,
+    _NAMES,
+    CustomObjectScope,
+    _capture,
+    _scope,
+    capturing,
+    custom_object_scope,
+    get_custom_objects,
+    get_registered_name,
+    get_registered_object,
+    live_functions,
+    register_keras_serializable,
+)
 
-_CUSTOM: dict[str, Any] = {}
-_NAMES: dict[Any, str] = {}
+__all__ = [
+    "CustomObjectScope", "ObjectSharingScope", "capturing", "custom_object_scope", "deserialize_keras_object",
+    "deserialize_named", "get_custom_objects", "get_registered_name", "get_registered_object", "guarded", "live_functions",
+    "register_keras_serializable", "serialize_config", "serialize_keras_object", "set_dialect",
+]  # fmt: skip
 _MAX_DEPTH = 64
 _MODULES = {
     "layers": "keras.layers", "initializers": "keras.initializers", "regularizers": "keras.regularizers",
     "constraints": "keras.constraints", "losses": "keras.losses", "metrics": "keras.metrics",
-    "optimizers": "keras.optimizers", "models": "keras", "berrante": "berrante",
+    "optimizers": "keras.optimizers", "random": "keras.random", "models": "keras", "berrante": "berrante",
 }  # fmt: skip
-
-
-class _Scope(threading.local):
-    def __init__(self) -> None:
-        self.objects: dict[str, Any] = {}  # custom objects by name
-        self.live = False  # functions that no name stands for stay objects
-        self.captured: dict[str, Any] | None = None  # the user's classes and functions that serialising meets
-        self.written: dict[int, int] | None = None  # how often serialising has met a layer, by identity
-        self.read: dict[Any, Any] | None = None  # layers made so far, by shared_object_id
-
-
-_scope = _Scope()
-
-
-def get_custom_objects() -> dict[str, Any]:
-    """The global registry, to be read or added to."""
-    return _CUSTOM
-
-
-def register_keras_serializable(package: str = "Custom", name: str | None = None) -> Callable[[Any], Any]:
-    """A decorator that lets files name a class or function as `package>name`."""
-
-    def register(target: Any) -> Any:
-        full = f"{package}>{name or target.__name__}"
-        if isinstance(target, type) and not hasattr(target, "get_config"):
-            raise ValueError(
-                f"Cannot register a class that does not have a get_config() method; received {target.__name__}"
-            )
-        _CUSTOM[full] = target
-        _NAMES[target] = full
-        return target
-
-    return register
-
-
-@contextmanager
-def custom_object_scope(custom_objects: dict[str, Any]) -> Iterator[None]:
-    """Inside, configs may name these objects, by plain or registered names."""
-    outer = _scope.objects
-    _scope.objects = {**outer, **(custom_objects or {})}
-    try:
-        yield
-    finally:
-        _scope.objects = outer
-
-
-CustomObjectScope = custom_object_scope
-
-
-@contextmanager
-def live_functions() -> Iterator[None]:
-    """Inside, functions that no name stands for stay objects in configs: for copies in memory, never for files."""
-    outer, _scope.live = _scope.live, True
-    try:
-        yield
-    finally:
-        _scope.live = outer
-
-
-def get_registered_name(obj: Any) -> str:
-    """The name under which a class or function is registered; its own name if it is not."""
-    return _NAMES[obj] if obj in _NAMES else str(obj.__name__)
-
-
-def get_registered_object(name: str, custom_objects: Any = None, module_objects: Any = None) -> Any:
-    """The class or function of a name; None if there is none."""
-    for table in (_scope.objects, _CUSTOM, custom_objects or {}, module_objects or {}):
-        if name in table:
-            return table[name]
-    return None
-
-
-@contextmanager
-def capturing(objects: dict[str, Any]) -> Iterator[None]:
-    """Inside, the user's classes and functions that are serialised are put into `objects`, registered or not."""
-    outer = _scope.captured
-    _scope.captured = objects
-    try:
-        yield
-    finally:
-        _scope.captured = outer
-
-
-def _capture(obj: Any, name: str) -> str:
-    """The name under which a user's class or function is found again."""
-    if _scope.captured is None:
-        return name
-    unique, n = name, 1
-    while _scope.captured.get(unique, obj) is not obj:
-        unique, n = f"{name}#{n}", n + 1
-    _scope.captured[unique] = obj
-    return unique
-
 
 _builtin_cache: dict[str, dict[str, Any]] = {}
 # Classes that stand in for the built-in ones of the same name, by family: those of Keras 2 under `berrante run --keras 2`.
@@ -135,6 +59,7 @@ def _builtins() -> dict[str, dict[str, Any]]:
         from berrante.generative_metrics import SAVED
         from berrante.models import generative
         from berrante.optimizers import schedules
+        from berrante.random import SeedGenerator
 
         def table(*groups: Any) -> dict[str, Any]:
             return {getattr(cls, "exported_name", cls.__name__): cls for group in groups for cls in group}
@@ -142,7 +67,7 @@ def _builtins() -> dict[str, dict[str, Any]]:
         _builtin_cache.update(
             layers=table(layers.ALL), initializers=table(initializers.ALL), regularizers=table(regularizers.ALL),
             constraints=table(constraints.ALL), losses=table(losses.ALL), metrics=table(metrics.ALL),
-            optimizers=table(optimizers.ALL, schedules.ALL),
+            optimizers=table(optimizers.ALL, schedules.ALL), random={"SeedGenerator": SeedGenerator},
             models={"Sequential": models.Sequential, "Functional": models.Model, "Model": models.Model},
             berrante=table(generative.ALL, generative.LAYERS, SAVED),
         )  # fmt: skip
@@ -193,6 +118,10 @@ def _serialize(obj: Any) -> Any:
         return {str(k): _serialize(v) for k, v in obj.items()}
     if isinstance(obj, np.ndarray):
         return {"class_name": "__numpy__", "config": {"value": obj.tolist(), "dtype": str(obj.dtype)}}
+    if isinstance(obj, Tensor) and not obj.is_symbolic:
+        return {"class_name": "__tensor__", "config": {"value": obj.numpy().tolist(), "dtype": obj.dtype}}
+    if isinstance(obj, bytes):
+        return {"class_name": "__bytes__", "config": {"value": obj.decode()}}
     if isinstance(obj, slice):
         parts = {"start": obj.start, "stop": obj.stop, "step": obj.step}
         return {"class_name": "__slice__", "config": {k: _serialize(v) for k, v in parts.items()}}
@@ -257,7 +186,9 @@ def _serialize_instance(obj: Any) -> dict[str, Any]:
         compiled = obj.get_compile_config()
         if compiled is not None:
             node["compile_config"] = compiled
-    if isinstance(obj, Layer) and _scope.written is not None:
+    if _scope.sharing is not None:
+        node["shared_object_id"] = id(obj)
+    elif isinstance(obj, Layer) and _scope.written is not None:
         _scope.written[id(obj)] = _scope.written.get(id(obj), 0) + 1
         node["shared_object_id"] = id(obj)
     return node
@@ -280,13 +211,14 @@ def _lookup(class_name: str, registered: Any, module: Any) -> Any:
     if isinstance(registered, str) and registered.startswith("berrante>"):
         class_name, registered = registered.split(">", 1)[1], None
     families = _builtins()
-    if not (isinstance(registered, str) and ">" in registered and not registered.startswith("keras")):
-        order = [f for f in families if isinstance(module, str) and f in module.split(".")] + list(families)
-        for family in order:
-            if class_name in _dialect.get(family, ()):
-                return _dialect[family][class_name]
-            if class_name in families[family]:
-                return families[family][class_name]
+    foreign = isinstance(registered, str) and ">" in registered and not registered.startswith("keras")
+    order = [f for f in families if isinstance(module, str) and f in module.split(".")] + list(families)
+    for family in order:
+        if class_name in families[family] or class_name in _dialect.get(family, ()):
+            if not any(registered in table for table in families.values()):
+                _refuse_other_name(registered, ("class", class_name))
+            return _dialect.get(family, {}).get(class_name) or families[family][class_name]
+    if not foreign:
         for full, target in _CUSTOM.items():
             if full.split(">")[-1] == class_name:
                 return target
@@ -297,6 +229,20 @@ def deserialize_keras_object(config: Any, custom_objects: Any = None, safe_mode:
     """The object of a serialised config. Unknown names are a ValueError; safe_mode cannot be turned off."""
     with custom_object_scope(custom_objects or {}), _outermost(config):
         return _deserialize(config, depth)
+
+
+@contextmanager
+def ObjectSharingScope() -> Iterator[None]:
+    """Inside, configs say of every object which it is, and objects of the same identity are made once."""
+    outer, _scope.sharing = _scope.sharing, {}
+    try:
+        yield
+    finally:
+        _scope.sharing = outer
+
+
+class WrongType(TypeError, ValueError):
+    """A config holds something of another type than it must."""
 
 
 @contextmanager
@@ -315,7 +261,7 @@ def _outermost(config: Any) -> Iterator[None]:
         yield
         return
     guard.check_config(config)
-    _scope.read = {}
+    _scope.read = {} if _scope.sharing is None else _scope.sharing
     try:
         if variable.has_budget():
             yield
@@ -328,7 +274,7 @@ def _outermost(config: Any) -> Iterator[None]:
 
 _DATA = {
     "__numpy__": lambda inner: _numbers(inner), "__tensor__": lambda inner: _numbers(inner),
-    "__ellipsis__": lambda inner: Ellipsis,
+    "__ellipsis__": lambda inner: Ellipsis, "__bytes__": lambda inner: inner["value"].encode(),
     "__slice__": lambda inner: slice(*(_deserialize(inner.get(k)) for k in ("start", "stop", "step"))),
     "DTypePolicy": lambda inner: inner["name"], "Policy": lambda inner: inner["name"],
     "DTypePolicyMap": lambda inner: DTypePolicyMap(inner.get("default_policy"), inner.get("policy_map")),
@@ -389,7 +335,9 @@ def _make(cls: Any, config: dict[str, Any], depth: int) -> Any:
     """The instance of a class that the config names. What a damaged config makes constructors raise is a ValueError."""
     name, inner = config["class_name"], config["config"]
     if not isinstance(inner, dict):
-        raise ValueError(f"{name}: expected a config of named values; received {type(inner).__name__}")
+        raise WrongType(
+            f"{name}: Expected 'config' to be a dict (a config of named values); received {type(inner).__name__}"
+        )
     try:
         prepared = _prepare(cls, inner, depth)
         obj = cls.from_config(prepared) if hasattr(cls, "from_config") else cls(**prepared)
@@ -457,15 +405,30 @@ def _is_builtin_function(function: Any, name: str) -> bool:
     return _builtin_functions().get(name) is function
 
 
+def _refuse_other_name(registered: Any, known: Any) -> None:
+    """A built-in object under the registered name of something else is a ValueError: the file means another one."""
+    if isinstance(registered, str) and registered not in ("", *known) and not registered.startswith(("keras", "berrante")):
+        raise ValueError(
+            f"refused: registered_name {registered!r} is not registered, and the config resolved to a Keras built-in, "
+            f"{known[1]!r}; register it with @register_keras_serializable or pass custom_objects"
+        )
+
+
 def _function(name: Any, registered: Any) -> Any:
+    if not isinstance(name, str):
+        raise WrongType(f"Expected 'config' to be a non-null str (the unknown function's name); received {name!r}")
     for candidate in (registered, name):
         if isinstance(candidate, str):
             target = get_registered_object(candidate)
             if target is not None:
                 return target
     known = _builtin_functions()
-    if isinstance(name, str) and name in known:
+    if name in known:
+        _refuse_other_name(registered, ("function", name, getattr(known[name], "__name__", name)))
         return known[name]
+    for full, target in _CUSTOM.items():
+        if full.split(">")[-1] == name:
+            return target
     raise ValueError(f"unknown function {name!r}: register it with @register_keras_serializable or pass custom_objects")
 
 
