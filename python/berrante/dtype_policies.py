@@ -42,10 +42,10 @@ class DTypePolicy:
         if name is None:
             name = dtype_policy().name
         if not isinstance(name, str):
-            raise TypeError(f"DTypePolicy: expected name to be a string, such as 'mixed_float16'; received {name!r}")
+            raise TypeError(f"DTypePolicy: 'name' must be a string, such as 'mixed_float16'; received {name!r}")
         if name not in _MIXED and not _known(name):
             raise ValueError(
-                f"DTypePolicy: cannot convert {name!r} to a mixed precision policy; expected a dtype, 'mixed_float16' or "
+                f"DTypePolicy: Cannot convert {name!r} to a mixed precision policy; expected a dtype, 'mixed_float16' or "
                 "'mixed_bfloat16'"
             )
         self.name = name
@@ -96,7 +96,7 @@ class DTypePolicyMap(DTypePolicy, MutableMapping):  # type: ignore[type-arg]
 
     def __init__(self, default_policy: Any = None, policy_map: dict[str, Any] | None = None) -> None:
         if not isinstance(policy_map, (dict, type(None))):
-            raise TypeError(f"DTypePolicyMap: expected policy_map to be a dict; received {policy_map!r}")
+            raise TypeError(f"DTypePolicyMap: If specified, `policy_map` must be a dict. Received: {policy_map!r}")
         self.default_policy = get(default_policy)
         self._map: dict[str, DTypePolicy] = {k: get(v) for k, v in (policy_map or {}).items()}
         self.name = f"map_{self.default_policy.name}"
@@ -165,7 +165,9 @@ def get(identifier: Any) -> DTypePolicy:
     name = getattr(identifier, "name", None) or getattr(identifier, "__name__", None)
     if isinstance(name, str) and _known(name):
         return DTypePolicy(name)
-    raise ValueError(f"dtype_policies.get: cannot interpret {identifier!r} as a dtype policy")
+    raise ValueError(
+        f"dtype_policies.get: cannot interpret {identifier!r} as a dtype policy (Invalid `policy` argument)"
+    )
 
 
 def serialize(policy: DTypePolicy) -> dict[str, Any]:

@@ -16,7 +16,9 @@ import importlib.abc
 import importlib.machinery
 import importlib.util
 import json
+import os
 import re
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -57,11 +59,16 @@ NAMES_3 = {
     "ops.symbolic_arguments": "SymbolicArguments",
     "ops.function": "Function",
 }  # fmt: skip
+# What tests use of Keras' layer over the file system.
+FILES = {
+    "join": os.path.join, "exists": os.path.exists, "isdir": os.path.isdir, "listdir": os.listdir, "makedirs": os.makedirs,
+    "remove": os.remove, "rmtree": shutil.rmtree, "copy": shutil.copy, "File": open, "is_remote_path": lambda path: False,
+}  # fmt: skip
 # Packages whose data loaders are tested with layers in them.
 LOADERS = ("grain",)
 
 
-class OutOfScope(NotImplementedError):
+class OutOfScope(NotImplementedError, AttributeError):
     """Raised by what berrante leaves out."""
 
 
@@ -84,6 +91,15 @@ class Checkout(importlib.abc.MetaPathFinder):
         return importlib.util.spec_from_file_location(fullname, base.with_suffix(".py"))
 
 
+class Shell(type):
+    """The type of shells, whose own attributes are absent, too."""
+
+    def __getattr__(cls, attribute: str) -> Any:
+        if attribute.startswith("__") or "pytest" in attribute:
+            raise AttributeError(attribute)
+        raise OutOfScope(cls.__name__)
+
+
 def absent(name: str) -> type:
     """A class that can be made, and raises when anything is done with it."""
 
@@ -91,12 +107,14 @@ def absent(name: str) -> type:
         pass
 
     def __getattr__(self: Any, attribute: str) -> Any:
+        if attribute.startswith("__"):
+            raise AttributeError(attribute)
         raise OutOfScope(name)
 
     def __call__(self: Any, *args: Any, **kwargs: Any) -> Any:
         raise OutOfScope(name)
 
-    return type(name, (), {"__init__": __init__, "__getattr__": __getattr__, "__call__": __call__, "_absent": True})
+    return Shell(name, (), {"__init__": __init__, "__getattr__": __getattr__, "__call__": __call__, "__enter__": __call__, "__exit__": None})
 
 
 class AbsentModule(ModuleType):
@@ -135,6 +153,10 @@ def install_shells(version: int) -> None:
             if importlib.util.find_spec(name) is None:
                 sys.modules[name] = AbsentModule(name)
         show_operations_and_files()
+        files = importlib.import_module("keras.src.utils.file_utils")
+        for name, function in FILES.items():
+            if not hasattr(files, name):
+                setattr(files, name, function)
         conftest = sys.modules["conftest"] = ModuleType("conftest")
         conftest.skip_if_backend = skip_if_backend  # type: ignore[attr-defined]
     parts = ["keras.layers." + p for p in PARTS_2] if version == 2 else ["keras.src.layers"]

@@ -17,7 +17,8 @@ from berrante.graph.tensor import standard_dtype
 from berrante.graph.variable import Variable
 from berrante.layers.masking import get_mask as get_keras_mask
 from berrante.layers.masking import set_mask as set_keras_mask
-from berrante.ops import cast, cond, convert_to_numpy, convert_to_tensor, shape, vectorized_map
+from berrante.ops import cast, cond, convert_to_numpy, convert_to_tensor, vectorized_map
+from berrante.ops import shape as shape
 from berrante.random import SeedGenerator
 
 __version__ = "3.15.1"
@@ -132,7 +133,6 @@ def is_flash_attention_enabled() -> bool:
 def removesuffix(text: str, suffix: str) -> str:
     """The text without an ending (keras.src.utils has it)."""
     return text.removesuffix(suffix)
-
 
 
 def compute_output_spec(function: Any, *args: Any, **kwargs: Any) -> Any:

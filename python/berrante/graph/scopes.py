@@ -37,7 +37,9 @@ class name_scope:
         self, name: str, caller: Any = None, deduplicate: bool = True, override_parent: str | None = None
     ) -> None:
         if not isinstance(name, str) or "/" in name:
-            raise ValueError(f"Argument `name` must be a string and cannot contain character `/`. Received: name={name!r}")
+            raise ValueError(
+                f"Argument `name` must be a string and cannot contain character `/`. Received: name={name!r}"
+            )
         self.name, self.caller, self.deduplicate = name, caller, deduplicate
         self.override_parent = override_parent
         self._entered = False

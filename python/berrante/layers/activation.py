@@ -19,11 +19,15 @@ class ReLU(Layer):
         self, max_value: float | None = None, negative_slope: float = 0.0, threshold: float = 0.0, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
-        if (max_value is not None and max_value < 0) or negative_slope < 0 or threshold < 0:
+        if max_value is not None and max_value < 0:
             raise ValueError(
-                f"{self._label()} expected arguments of at least 0; received max_value={max_value}, "
-                f"negative_slope={negative_slope}, threshold={threshold}"
+                f"{self._label()} max_value of a ReLU layer cannot be a negative value. Received: {max_value}"
             )
+        for argument, value in (("negative_slope", negative_slope), ("threshold", threshold)):
+            if value is None or value < 0:
+                raise ValueError(
+                    f"{self._label()} {argument} of a ReLU layer cannot be None or a negative value. Received: {value}"
+                )
         self.max_value, self.negative_slope, self.threshold = max_value, negative_slope, threshold
 
     def call(self, inputs: Any) -> Any:
@@ -40,7 +44,10 @@ class LeakyReLU(Layer):
         negative_slope = kwargs.pop("alpha", negative_slope)
         super().__init__(**kwargs)
         if negative_slope is None or negative_slope < 0:
-            raise ValueError(f"{self._label()} expected negative_slope of at least 0; received {negative_slope}")
+            raise ValueError(
+                f"{self._label()} The negative_slope value of a Leaky ReLU layer cannot be None or a negative value. "
+                f"Received: negative_slope={negative_slope}"
+            )
         self.negative_slope = float(negative_slope)
 
     def call(self, inputs: Any) -> Any:
@@ -118,6 +125,10 @@ class Softmax(Layer):
     def call(self, inputs: Any, mask: Any = None) -> Any:
         if mask is None:
             return ops.softmax(inputs, self.axis)
+        if len(mask.shape) > len(inputs.shape):
+            raise ValueError(
+                f"`mask` must not have more dimensions than the input; received shape {mask.shape} for {inputs.shape}"
+            )
         keep = mask if mask.dtype == "bool" else ops.greater(mask, 0.5)
         y = ops.softmax(ops.where(keep, inputs, -1e30), self.axis)
         return ops.where(keep, y, 0.0)  # also where everything is left out

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from berrante import config, constraints, initializers, ops, regularizers
 from berrante.layers.core import WeightedLayer
 from berrante.layers.spec import InputSpec
@@ -16,6 +18,31 @@ def image_data_format(value: str | None) -> str:
     if value not in ("channels_last", "channels_first"):
         raise ValueError(f"expected data_format channels_last or channels_first; received {value!r}")
     return value
+
+
+def whole_numbers(label: str, name: str, value: Any, n: int) -> tuple[int, ...]:
+    """A number for each of n dimensions; ValueError unless all are positive whole numbers."""
+    values = (value,) * n if isinstance(value, (int, np.integer)) else value
+    text = f"{label} The `{name}` argument must be a tuple of {n} integers. Received {name}={value}"
+    try:
+        found = tuple(int(v) for v in values)
+    except (TypeError, ValueError):
+        raise ValueError(text) from None
+    if len(found) != n:
+        raise ValueError(text)
+    if min(found) < 1:
+        raise ValueError(f"{text}, including values {{{min(found)}}} that do not satisfy `value > 0`")
+    return found
+
+
+def multiplier(label: str, value: Any) -> int:
+    """A depth_multiplier; ValueError unless it is positive."""
+    if value is None or value < 1:
+        raise ValueError(
+            f"{label} Invalid value for argument `depth_multiplier`. Expected a strictly positive value. Received "
+            f"depth_multiplier={value}."
+        )
+    return int(value)
 
 
 class BaseConv(WeightedLayer):
@@ -38,13 +65,25 @@ class BaseConv(WeightedLayer):
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
         label = self._label()
         self.filters: Any = filters
-        if filters is not None and (int(filters) < 1 or filters % groups):
+        if filters is not None and filters < 1:
             raise ValueError(
-                f"{label} expected filters to be positive and divisible by groups={groups}; received {filters}"
+                f"{label} Invalid value for argument `filters`. Expected a strictly positive value. Received filters={filters}."
             )
-        self.kernel_size = pair(f"{label} kernel_size", kernel_size, self.spatial)
-        self.strides = pair(f"{label} strides", strides, self.spatial)
-        self.dilation_rate = pair(f"{label} dilation_rate", dilation_rate, self.spatial)
+        if groups < 1:
+            raise ValueError(f"{label} The number of groups must be a positive integer. Received: groups={groups}.")
+        if filters is not None and filters % groups:
+            raise ValueError(
+                f"{label} The number of filters must be evenly divisible by the number of groups. Received: groups={groups}, "
+                f"filters={filters}."
+            )
+        self.kernel_size = whole_numbers(label, "kernel_size", kernel_size, self.spatial)
+        self.strides = whole_numbers(label, "strides", strides, self.spatial)
+        self.dilation_rate = whole_numbers(label, "dilation_rate", dilation_rate, self.spatial)
+        if max(self.strides) > 1 and max(self.dilation_rate) > 1:
+            raise ValueError(
+                f"{label} `strides > 1` not supported in conjunction with `dilation_rate > 1`. Received: "
+                f"strides={self.strides} and dilation_rate={self.dilation_rate}"
+            )
         self.groups = groups
         self.padding = padding.lower()
         if self.padding not in self._paddings():
@@ -180,7 +219,7 @@ class BaseDepthwise(BaseConv):
             depthwise_initializer, bias_initializer, depthwise_regularizer, bias_regularizer, activity_regularizer,
             depthwise_constraint, bias_constraint, **kwargs,
         )  # fmt: skip
-        self.depth_multiplier = int(depth_multiplier)
+        self.depth_multiplier = multiplier(self._label(), depth_multiplier)
         self.depthwise_initializer = self.kernel_initializer
         self.depthwise_regularizer = self.kernel_regularizer
         self.depthwise_constraint = self.kernel_constraint
@@ -229,7 +268,7 @@ class BaseSeparable(BaseConv):
             "glorot_uniform", bias_initializer, None, bias_regularizer, activity_regularizer, None, bias_constraint,
             **kwargs,
         )  # fmt: skip
-        self.depth_multiplier = int(depth_multiplier)
+        self.depth_multiplier = multiplier(self._label(), depth_multiplier)
         self.depthwise_initializer = initializers.get(depthwise_initializer)
         self.pointwise_initializer = initializers.get(pointwise_initializer)
         self.depthwise_regularizer = regularizers.get(depthwise_regularizer)

@@ -35,6 +35,10 @@ class HeadedAttention(Layer):
             raise ValueError(
                 f"{self._label()} `sliding_window` must be `None` or a positive integer; received {sliding_window!r}"
             )
+        if flash_attention and dropout > 0:
+            raise ValueError(
+                f"{self._label()} Dropout is not supported when flash attention is enabled. Received: {dropout}"
+            )
         if flash_attention:
             raise ValueError(f"{self._label()} flash attention is not supported; received flash_attention=True")
         self.dropout, self.use_bias, self.use_gate, self.seed = dropout, use_bias, use_gate, seed

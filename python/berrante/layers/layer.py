@@ -261,7 +261,7 @@ class Layer(Configurable):
     # --- calls ------------------------------------------------------------------------------------------------------
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
-        raise NotImplementedError(f"{type(self).__name__} must define call()")
+        raise NotImplementedError(f"Layer {type(self).__name__} does not have a `call` method implemented.")
 
     def _arguments(self) -> list[str]:
         """The names of call's arguments, in order."""

@@ -14,7 +14,10 @@ def check_axis(layer: Layer, axis: Any) -> Any:
     if isinstance(axis, (list, tuple)):
         return list(axis)
     if isinstance(axis, bool) or not isinstance(axis, int):
-        raise TypeError(f"{layer._label()} expected axis to be an int or a list of ints; received {axis!r}")
+        raise TypeError(
+            f"{layer._label()} Invalid value for `axis` argument: expected an int or a list/tuple of ints. Expected an int or a "
+            f"list/tuple of ints for the argument 'axis'; received axis={axis!r}"
+        )
     return axis
 
 
@@ -196,7 +199,9 @@ class GroupNormalization(Affine):
     ) -> None:  # fmt: skip
         super().__init__(**kwargs)
         if isinstance(groups, bool) or not isinstance(groups, int) or (groups < 1 and groups != -1):
-            raise ValueError(f"{self._label()} expected groups to be a positive integer or -1; received {groups!r}")
+            raise ValueError(
+                f"{self._label()} expected the argument `groups` to be a positive integer or -1; received groups={groups!r}"
+            )
         self.groups, self.axis = groups, axis
         self._set_affine(
             epsilon, center, scale, beta_initializer, gamma_initializer, beta_regularizer, gamma_regularizer,
@@ -206,12 +211,21 @@ class GroupNormalization(Affine):
     def build(self, input_shape: Any) -> None:
         n = input_shape[self.axis]
         if n is None:
-            raise ValueError(f"expected a known extent at axis {self.axis}; received shape {tuple(input_shape)}")
+            raise ValueError(
+                f"Axis {self.axis} of input tensor should have a defined dimension but the layer received an input with shape "
+                f"{tuple(input_shape)}"
+            )
         if self.groups == -1:
             self.groups = n
+        if n < self.groups:
+            raise ValueError(
+                f"Number of groups ({self.groups}) cannot be more than the number of channels ({n}). Received shape "
+                f"{tuple(input_shape)}"
+            )
         if n % self.groups:
             raise ValueError(
-                f"expected channels divisible by groups={self.groups}; received shape {tuple(input_shape)}"
+                f"Number of groups ({self.groups}) must be a multiple of the number of channels ({n}), that is divide it. "
+                f"Received shape {tuple(input_shape)}"
             )
         self._add_affine((n,))
         self.input_spec = InputSpec(ndim=len(input_shape), axes={self.axis: n})

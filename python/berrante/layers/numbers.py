@@ -75,7 +75,7 @@ class Normalization(Layer):
             return
         rank = len(input_shape)
         if any(not -rank <= a < rank for a in self.axis):
-            raise ValueError(f"All `axis` values must be in [-{rank}, {rank}); received {self.axis}")
+            raise ValueError(f"All `axis` values must be in the range [-{rank}, {rank}); received {self.axis}")
         self._keep_axis = tuple(sorted(a % rank for a in self.axis))
         if any(input_shape[a] is None for a in self._keep_axis):
             raise ValueError(
@@ -181,7 +181,7 @@ class CategoryEncoding(Layer):
         output_mode = "multi_hot" if output_mode == "binary" else output_mode
         if output_mode not in ("multi_hot", "one_hot", "count"):
             raise ValueError(
-                f"{self._label()} Unknown arg for output_mode: {output_mode!r}; expected multi_hot, one_hot or count"
+                f"{self._label()} Unknown arg for output_mode: {output_mode}; expected multi_hot, one_hot or count"
             )
         if num_tokens is None:
             raise ValueError(f"{self._label()} num_tokens must be set to use this layer")

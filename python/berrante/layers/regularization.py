@@ -35,13 +35,17 @@ class _Random(Layer):
         """A noise_shape as a tuple; ValueError for anything but positive integers and None."""
         if shape is None:
             return None
-        whole = isinstance(shape, (list, tuple)) and all(
-            n is None or (isinstance(n, int) and not isinstance(n, bool) and n > 0) for n in shape
-        )
-        if not whole:
+        wrong = None
+        if not isinstance(shape, (list, tuple)):
+            wrong = "a tuple or list of integers"
+        elif any(n is not None and (not isinstance(n, int) or isinstance(n, bool)) for n in shape):
+            wrong = "all elements to be integers or None"
+        elif any(n is not None and n < 1 for n in shape):
+            wrong = "all dimensions to be positive integers or None"
+        if wrong:
             raise ValueError(
-                f"{self._label()} Invalid value received for argument `noise_shape`. Expected a tuple or list of positive "
-                f"integers or None. Received: noise_shape={shape!r}"
+                f"{self._label()} Invalid value received for argument `noise_shape`. Expected {wrong}. Received: "
+                f"noise_shape={shape!r}"
             )
         return tuple(shape)
 

@@ -55,7 +55,9 @@ def check_input(spec: Any, x: Any, label: str, data_format: str | None = None) -
         raise ValueError(f"{label} expected input of at most {spec.max_ndim}-D; received shape {shape}")
     for axis, extent in spec.axes.items():
         if extent is not None and shape[axis] is not None and shape[axis] != extent:
-            raise ValueError(f"{label} expected extent {extent} at axis {axis}; received shape {shape}")
+            raise ValueError(
+                f"{label} input is incompatible with the layer: expected extent {extent} at axis {axis}; received shape {shape}"
+            )
     if spec.shape is not None:
         for wanted, extent in zip(spec.shape, shape, strict=True):
             if wanted is not None and extent is not None and wanted != extent:

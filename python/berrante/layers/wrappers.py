@@ -15,7 +15,10 @@ class Wrapper(Layer):
     def __init__(self, layer: Layer, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if not isinstance(layer, Layer):
-            raise ValueError(f"{self._label()} expected a layer; received {layer!r}")
+            raise ValueError(
+                f"{self._label()} Layer {layer!r} supplied to Wrapper isn't a supported layer type. Please ensure wrapped layer "
+                "is a valid Keras layer."
+            )
         self.layer = layer
 
     def get_config(self) -> dict[str, Any]:
@@ -75,7 +78,10 @@ class SpectralNormalization(Wrapper):
     def __init__(self, layer: Layer, power_iterations: int = 1, **kwargs: Any) -> None:
         super().__init__(layer, **kwargs)
         if power_iterations <= 0:
-            raise ValueError(f"{self._label()} expected power_iterations above 0; received {power_iterations}")
+            raise ValueError(
+                f"{self._label()} `power_iterations` should be greater than zero. Received: "
+                f"`power_iterations={power_iterations}`"
+            )
         self.power_iterations = power_iterations
 
     def build(self, input_shape: Any) -> None:
@@ -86,7 +92,10 @@ class SpectralNormalization(Wrapper):
         kernel = getattr(self.layer, "kernel", None)
         kernel = getattr(self.layer, "embeddings", None) if kernel is None else kernel
         if kernel is None:
-            raise ValueError(f"expected a layer with a kernel or embeddings; received {type(self.layer).__name__}")
+            raise ValueError(
+                f"expected a layer with weights to normalise; {type(self.layer).__name__} object has no attribute 'kernel' nor "
+                "'embeddings'"
+            )
         self.kernel = kernel  # tracked here too, as in Keras: first in the order of weights
         self.vector_u = self.add_weight(
             (1, kernel.shape[-1]), initializers.TruncatedNormal(stddev=0.02), trainable=False, name="vector_u"

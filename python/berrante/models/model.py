@@ -248,11 +248,11 @@ class Model(Trainer, Layer):
 
         save_model(self, filepath, overwrite, **kwargs)
 
-    def save_weights(self, filepath: Any, overwrite: bool = True) -> None:
+    def save_weights(self, filepath: Any, overwrite: bool = True, **kwargs: Any) -> None:
         """Writes the weights to a file."""
         from berrante.saving import save_weights
 
-        save_weights(self, filepath, overwrite)
+        save_weights(self, filepath, overwrite, **kwargs)
 
     def load_weights(self, filepath: Any, **kwargs: Any) -> None:
         """Reads the weights from a file; if it does not fit, nothing changes."""

@@ -227,7 +227,10 @@ class Lion(Rule):
     def _check(self, values: dict[str, Any]) -> None:
         super()._check(values)
         if not 0 < values["beta_1"] <= 1:
-            raise ValueError(f"`beta_1` must be in the range (0, 1]. Received: beta_1={values['beta_1']}")
+            raise ValueError(
+                f"Argument `beta_1` must be in the [0, 1] range. Otherwise, the optimizer degenerates to SignSGD. "
+                f"Received: beta_1={values['beta_1']}."
+            )
 
     def update_step(self, g: Any, v: Variable, slots: Slots, lr: Any) -> None:  # type: ignore[override]
         m = slots["momentum"]

@@ -122,22 +122,32 @@ def _model_class() -> type:
     return Model
 
 
-def save_weights(model: Any, filepath: Any, overwrite: bool = True, save_format: str | None = None) -> None:
-    """Writes all weights: `*.weights.h5` in Keras 3's layout, any other name as Keras 2 wrote them."""
+def save_weights(
+    model: Any, filepath: Any, overwrite: bool = True, save_format: str | None = None, objects_to_skip: Any = None
+) -> None:
+    """Writes all weights: `*.weights.h5` in Keras 3's layout, any other name as Keras 2 wrote them.
+
+    objects_to_skip: layers (and other objects with state) whose own weights are left out (`*.weights.h5` only).
+    """
     from berrante.saving import legacy_h5, weights
 
     path = _path(filepath, overwrite)
     if not model.built:
-        raise ValueError(f'[model "{model.name}"] has no weights yet: build it or call it on data before saving')
+        raise ValueError(
+            f'[model "{model.name}"] has no weights yet. You are saving a model that has not yet been built. Build it or '
+            "call it on data first"
+        )
     if path.endswith(".weights.h5") or save_format == "keras":
-        weights.write_weights(model, path)
+        weights.write_weights(model, path, objects_to_skip or ())
+    elif objects_to_skip is not None:
+        raise ValueError(f"objects_to_skip only supports saving '.weights.h5' files; received {path!r}")
     else:
         legacy_h5.write_weights(model, path)
 
 
 def load_weights(
     model: Any, filepath: Any, skip_mismatch: bool = False, by_name: bool = False, reshape: bool = False,
-    **kwargs: Any,
+    objects_to_skip: Any = None, **kwargs: Any,
 ) -> None:  # fmt: skip
     """Reads weights from a file of any kind; nothing changes if it does not fit.
 
@@ -145,6 +155,7 @@ def load_weights(
         skip_mismatch: layers whose weights have other numbers or shapes are left alone, with a warning.
         by_name: layers are matched by name, and others left alone (legacy HDF5 only).
         reshape: weights of another shape but as many elements are taken, too (legacy HDF5 only).
+        objects_to_skip: layers (and other objects with state) that keep their own weights (`*.weights.h5` only).
 
     The file is a path, or an open h5py file or group.
     """
@@ -154,9 +165,15 @@ def load_weights(
     if kwargs:
         raise ValueError(f"Invalid keyword arguments: {', '.join(sorted(kwargs))} (load_weights does not know them)")
     if not model.built:
-        raise ValueError(f'[model "{model.name}"] has no weights yet: build it or call it on data before loading')
+        raise ValueError(
+            f'[model "{model.name}"] has no weights yet. '
+            "You are loading weights into a model that has not yet been built. "
+            "Build it or call it on data first"
+        )
 
     def planned(file: Any, path: str) -> weights.Plan:
+        if objects_to_skip is not None and (legacy_weights.is_legacy(file) or path.endswith(".keras")):
+            raise ValueError(f"{path}: objects_to_skip only supports loading '.weights.h5' files.")
         if legacy_weights.is_legacy(file):
             pairs = legacy_weights.collect(model, file, by_name, skip_mismatch, reshape)
             return [partial(v.assign, value) for v, value in pairs]
@@ -164,7 +181,7 @@ def load_weights(
             raise ValueError(
                 f"{path}: by_name only supports loading legacy '.h5' or '.hdf5' files; this one does not keep layers' names"
             )
-        return weights.collect(model, file, skip_mismatch=skip_mismatch)
+        return weights.collect(model, file, skip_mismatch=skip_mismatch, skip=objects_to_skip or ())
 
     if _is_file(filepath):
         plan = planned(filepath, str(getattr(filepath, "filename", "file")))

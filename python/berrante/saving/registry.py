@@ -407,7 +407,11 @@ def _is_builtin_function(function: Any, name: str) -> bool:
 
 def _refuse_other_name(registered: Any, known: Any) -> None:
     """A built-in object under the registered name of something else is a ValueError: the file means another one."""
-    if isinstance(registered, str) and registered not in ("", *known) and not registered.startswith(("keras", "berrante")):
+    if (
+        isinstance(registered, str)
+        and registered not in ("", *known)
+        and not registered.startswith(("keras", "berrante"))
+    ):
         raise ValueError(
             f"refused: registered_name {registered!r} is not registered, and the config resolved to a Keras built-in, "
             f"{known[1]!r}; register it with @register_keras_serializable or pass custom_objects"

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -108,9 +108,11 @@ def _hook(obj: Any, name: str) -> Any:
 # --- writing --------------------------------------------------------------------------------------------------------
 
 
-def write_group(root: Any, file: Any, include_optimizer: bool = True) -> None:
-    """All weights, states of random generators and of optimizers into an open file."""
+def write_group(root: Any, file: Any, include_optimizer: bool = True, skip: Sequence[Any] = ()) -> None:
+    """All weights, states of random generators and of optimizers into an open file; not those of the objects to skip."""
     for path, obj in saveables(root):
+        if any(obj is other for other in skip):
+            continue
         if isinstance(obj, Optimizer) and not (include_optimizer and obj.built):
             continue
         group = file.require_group(f"{path}/vars" if path else "vars")
@@ -149,10 +151,14 @@ def _label(obj: Any, path: str) -> str:
     return path
 
 
-def collect(root: Any, file: Any, include_optimizer: bool = True, skip_mismatch: bool = False) -> Plan:
-    """What to assign, read and checked; nothing is changed yet."""
+def collect(
+    root: Any, file: Any, include_optimizer: bool = True, skip_mismatch: bool = False, skip: Sequence[Any] = ()
+) -> Plan:
+    """What to assign, read and checked; nothing is changed yet. Objects to skip keep their values."""
     plan: Plan = []
     for path, obj in saveables(root):
+        if any(obj is other for other in skip):
+            continue
         if isinstance(obj, Optimizer) and not include_optimizer:
             continue
         try:
@@ -209,6 +215,6 @@ def _has_hooks(root: Any) -> bool:
     return any(_hook(obj, "load_own_variables") is not None for _, obj in saveables(root))
 
 
-def write_weights(model: Any, path: str) -> None:
+def write_weights(model: Any, path: str, skip: Sequence[Any] = ()) -> None:
     """Writes the weights of a built model."""
-    write_bytes(path, hdf5_bytes(lambda file: write_group(model, file)))
+    write_bytes(path, hdf5_bytes(lambda file: write_group(model, file, skip=skip)))
