@@ -77,7 +77,11 @@ class Checkout(importlib.abc.MetaPathFinder):
 
     def __init__(self, source: Path, version: int) -> None:
         self.source = source
-        pattern = r"keras\.src\.(testing(\..*)?|.*_test|backend\.common\.backend_utils)" if version == 3 else r"keras\.utils\.test_utils"
+        pattern = (
+            r"keras\.src\.(testing(\..*)?|.*_test|backend\.common\.backend_utils)"
+            if version == 3
+            else r"keras\.utils\.test_utils"
+        )
         self.wanted = re.compile(pattern)
 
     def find_spec(self, fullname: str, path: Any, target: Any = None) -> importlib.machinery.ModuleSpec | None:
@@ -100,11 +104,12 @@ class Shell(type):
         raise OutOfScope(cls.__name__)
 
 
-def absent(name: str) -> type:
-    """A class that can be made, and raises when anything is done with it."""
+def absent(name: str, at_once: bool = False) -> type:
+    """A class that can be made, and raises when anything is done with it (at_once: when it is made)."""
 
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
-        pass
+        if at_once:
+            raise OutOfScope(name)
 
     def __getattr__(self: Any, attribute: str) -> Any:
         if attribute.startswith("__"):
@@ -114,7 +119,17 @@ def absent(name: str) -> type:
     def __call__(self: Any, *args: Any, **kwargs: Any) -> Any:
         raise OutOfScope(name)
 
-    return Shell(name, (), {"__init__": __init__, "__getattr__": __getattr__, "__call__": __call__, "__enter__": __call__, "__exit__": None})
+    return Shell(
+        name,
+        (),
+        {
+            "__init__": __init__,
+            "__getattr__": __getattr__,
+            "__call__": __call__,
+            "__enter__": __call__,
+            "__exit__": None,
+        },
+    )
 
 
 class AbsentModule(ModuleType):
@@ -148,7 +163,7 @@ def install_shells(version: int) -> None:
             module = importlib.import_module("keras.src." + name)
             for one in missing.split():
                 if not hasattr(module, one):
-                    setattr(module, one, absent(f"{name}.{one}"))
+                    setattr(module, one, absent(f"{name}.{one}", at_once=True))
         for name in LOADERS:
             if importlib.util.find_spec(name) is None:
                 sys.modules[name] = AbsentModule(name)

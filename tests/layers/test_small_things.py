@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import berrante as k
+from berrante import layers
 
 
 def test_tensors_compare_element_by_element() -> None:
@@ -79,3 +80,49 @@ def test_optimizers_are_copied_with_their_state(name: str) -> None:
     for v, twin in zip(variables, twins, strict=True):
         np.testing.assert_allclose(v.numpy(), twin.numpy(), rtol=1e-6)
     assert int(copied.iterations) == 2
+
+
+@pytest.mark.parametrize(("k", "stride", "extra"), [(3, 2, 1), (2, 2, 1), (5, 3, 2), (4, 3, 0), (1, 3, 2)])
+def test_output_padding_with_same_padding(k: int, stride: int, extra: int) -> None:
+    """The definition: scatter, cut evenly what is too long (the surplus behind), as TensorFlow and JAX do."""
+    n = 4
+    layer = layers.Conv1DTranspose(1, k, stride, "same", output_padding=extra, use_bias=False)
+    layer.build((1, n, 1))
+    w = layer.get_weights()[0].astype(np.float64)[:, 0, 0]
+    x = np.arange(1.0, n + 1)
+    whole = np.zeros((n - 1) * stride + max(k, k % 2 + extra))
+    for i in range(n):
+        whole[i * stride : i * stride + k] += x[i] * w
+    size = (n - 1) * stride + k % 2 + extra
+    before = max((n - 1) * stride + k - size, 0) // 2
+    wanted = whole[before : before + size]
+    np.testing.assert_allclose(layer(x.reshape(1, n, 1).astype(np.float32)).numpy().ravel(), wanted, rtol=1e-5)
+
+
+def test_masked_steps_do_not_count_in_products_and_extremes() -> None:
+    x = layers.Masking()(np.array([[[0, 0], [-1, -2], [0, 0], [-3, -4]]], np.float32))
+    y = layers.Masking()(np.array([[[0, 0], [0, 0], [-1, -2], [-3, -4]]], np.float32))
+    largest = layers.Maximum()([x, y]).numpy()
+    np.testing.assert_array_equal(largest, [[[0, 0], [-1, -2], [-1, -2], [-3, -4]]])
+    product = layers.Multiply()([x, y]).numpy()
+    np.testing.assert_array_equal(product, [[[0, 0], [-1, -2], [-1, -2], [9, 16]]])
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: layers.RepeatVector(0), "positive integer"),
+        (lambda: layers.UpSampling1D(-1), "positive integer"),
+        (lambda: layers.Reshape((-1, -1)), "at most one"),
+        (lambda: layers.ZeroPadding1D((1,)), "widths"),
+        (lambda: layers.DepthwiseConv2D(3, depth_multiplier=0), "depth_multiplier"),
+        (lambda: layers.Conv2D(2, 3, strides=2, dilation_rate=2), "dilation_rate"),
+        (lambda: layers.Conv2D(5, 3, groups=2), "evenly divisible"),
+        (lambda: layers.ReLU(threshold=None), "threshold"),
+        (lambda: layers.InputLayer(shape=(2,), batch_shape=(1, 2)), "both"),
+        (lambda: layers.Dropout(0.5, noise_shape=(0,)), "positive integers or None"),
+    ],
+)
+def test_arguments_are_checked(make: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make()

@@ -9,7 +9,6 @@ import numpy as np
 from berrante import config, constraints, initializers, ops, regularizers
 from berrante.layers.core import WeightedLayer
 from berrante.layers.spec import InputSpec
-from berrante.ops.conv import pair
 
 
 def image_data_format(value: str | None) -> str:

@@ -20,6 +20,7 @@ from berrante.graph.op import as_tensor
 from berrante.graph.tape import flatten, map_structure
 from berrante.graph.tensor import Tensor, standard_dtype
 from berrante.graph.variable import Variable, are_filled_later
+from berrante.layers import tracking
 from berrante.layers.configuration import Configurable, is_users, map_shapes
 from berrante.layers.masking import carry_mask, has_mask, masks_of
 from berrante.layers.naming import reset_names, snake_case, unique_name
@@ -111,24 +112,20 @@ class Layer(Configurable):
 
     def __setattr__(self, name: str, value: Any) -> None:
         self._setup()
-        if isinstance(value, (Layer, Variable, SeedGenerator)) or hasattr(value, "update_state"):
-            self._track(value)
-        elif isinstance(value, (list, tuple, dict)) and value and not name.startswith("_"):
+        if isinstance(value, (list, dict)) and is_users(type(self)) and name not in tracking.OWN:
+            value = tracking.wrapped(self, value)
+        elif isinstance(value, (list, tuple, dict)) and not name.startswith("_"):
             for item in flatten(value):
-                self._track(item)
+                tracking.track(self, item)
+        else:
+            tracking.track(self, value)
         object.__setattr__(self, name, value)
 
     def _track(self, value: Any) -> None:
-        if isinstance(value, Layer):
-            if not any(value is layer for layer in self._layers):
-                self._layers.append(value)
-        elif isinstance(value, Variable):
-            if not any(value is v for v in self._variables):
-                self._variables.append(value)
-        elif isinstance(value, SeedGenerator):
-            self._seed_generators.append(value)
-        elif hasattr(value, "update_state") and hasattr(value, "result"):
-            self._metrics.append(value)
+        tracking.track(self, value)
+
+    def _untrack_variable(self, variable: Variable) -> None:
+        tracking.untrack(self, variable)
 
     def _flatten_layers(self, include_self: bool = True, recursive: bool = True) -> Iterator[Layer]:
         if include_self:

@@ -46,7 +46,8 @@ def window_geometry(
         out = (n + total - ((k - 1) * d + 1)) // s + 1
         if out < 1 and n > 0:
             raise ValueError(
-                f"[{name}] Computed output size would be zero or negative. A window of {tuple(window)} does not fit into an input of {tuple(extents)} with padding "
+                f"[{name}] Computed output size would be zero or negative. A window of {tuple(window)} does not "
+                f"fit into an input of {tuple(extents)} with padding "
                 f"{padding!r}"
             )
         outs.append(out)

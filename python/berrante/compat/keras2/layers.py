@@ -46,7 +46,7 @@ def Input(
     if batch_shape is None and tensor is None and shape is None and "batch_size" not in kwargs:
         raise ValueError("Input: expected shape or batch_shape; received neither")
     return InputLayer(
-        input_shape=shape, batch_input_shape=batch_shape, name=name, dtype=dtype, input_tensor=tensor, **kwargs
+        shape=shape, batch_shape=batch_shape, name=name, dtype=dtype, input_tensor=tensor, **kwargs
     ).output
 
 
