@@ -153,6 +153,9 @@ class Programs(Steps):
 
     # --- checks -----------------------------------------------------------------------------------------------------
 
+    def _check_batches(self, data: ArrayData, batch_size: int, steps: int | None) -> None:
+        """For subclasses: raises before fit's first batch where batches of this size will not do."""
+
     def _check_data(self, data: ArrayData) -> None:
         """Integer labels must name classes that the output has; Keras would give NaN or nonsense."""
         if data.size == 0:

@@ -182,6 +182,8 @@ class Trainer(Programs):
             train, batch_size, steps_per_epoch, shuffle, rng, class_weight,
             lambda epoch, size: self._order_of_epoch(epoch, rng, size),
         )  # fmt: skip
+        if data.in_memory:
+            self._check_batches(data.arrays, data.batch_size, data.steps)
         validation = None
         if validation_data is not None:
             validation = Batches(validation_of(validation_data), validation_batch_size or batch_size, validation_steps)

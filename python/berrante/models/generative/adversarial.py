@@ -380,22 +380,6 @@ class Adversarial(Generative):
         """The argument that holds real samples."""
         return "x", data.data[0]
 
-    def _program(self, kind: str, data: Any, batch: int) -> Any:
-        if kind == "train" and batch == 1:
-            self._check_single()
-        return super()._program(kind, data, batch)
-
-    def _check_single(self) -> None:
-        """Batch normalisation of vectors needs more than one of them."""
-        for part in self._parts():
-            for layer in part._flatten_layers():
-                spec = layer.input_spec
-                if type(layer).__name__ == "BatchNormalization" and spec is not None and spec.ndim == 2:
-                    raise ValueError(
-                        f'{self._label()} batch_size: "{layer.name}" normalises over a batch and received a batch of 1; '
-                        "choose another batch_size (the last batch holds what remains of the samples)"
-                    )
-
 
 def _optimizer(given: Any) -> Any:
     from berrante import optimizers

@@ -116,6 +116,9 @@ class FAnoGAN(Autoencoder):
     def _term_names(self) -> list[str]:
         return ["reconstruction_loss", "feature_loss"]
 
+    def _trained_parts(self) -> list[Any]:
+        return [self.encoder]
+
     def _train_variables(self) -> list[Variable]:
         return list(self.encoder.trainable_weights)
 

@@ -169,6 +169,14 @@ class Autoencoder(Anomaly, Generative):
 
     def decode(self, code: Any, batch_size: int = 128) -> np.ndarray:
         """The samples of codes."""
+        inputs = getattr(self.decoder, "inputs", None)
+        expected = tuple(inputs[0].shape[1:]) if inputs else None
+        given = np.shape(code)[1:]
+        if expected is not None and (
+            len(given) != len(expected) or any(e not in (None, n) for e, n in zip(expected, given, strict=True))
+        ):
+            shape = ", ".join(["N", *(str(n) for n in expected)])
+            raise ValueError(f"{self._label()} decode: expected codes of shape ({shape}); received {np.shape(code)}")
         samples: np.ndarray = self._batched("decode", lambda a: self.decoder(a, training=False), [code], batch_size)
         return samples
 

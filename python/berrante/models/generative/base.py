@@ -97,6 +97,46 @@ class Generative(Model):
         key = int(self.seed_generator.state.array[0]) & 0xFFFFFFFF
         return np.random.default_rng([key, self._progress()]).permutation(size)
 
+    # --- batches of one sample --------------------------------------------------------------------------------------
+
+    def _trained_parts(self) -> list[Any]:
+        """The parts that compute as in training."""
+        return self._parts()
+
+    def _check_batches(self, data: Any, batch_size: int, steps: int | None) -> None:
+        if batch_size == 1 or (data.size % batch_size == 1 and steps is None):
+            self._check_single(data, batch_size)
+
+    def _program(self, kind: str, data: Any, batch: int) -> Any:
+        if kind == "train" and batch == 1:
+            self._check_single(data, 1)
+        return super()._program(kind, data, batch)
+
+    def _run_eagerly(self, kind: str, batch: Any) -> Any:
+        if kind == "train" and batch.size == 1:
+            self._check_single(batch, 1)
+        return super()._run_eagerly(kind, batch)
+
+    def _check_single(self, data: Any, batch_size: int) -> None:
+        """Batch normalisation makes nothing of a single vector: each element is its own mean."""
+        if not self.built and not self._check_built():
+            self._prepare_training(data, batch_size)  # layers know what they normalise once they have weights
+        for part in self._trained_parts():
+            for layer in part._flatten_layers():
+                spec = layer.input_spec
+                if (
+                    type(layer).__name__ != "BatchNormalization"
+                    or spec is None
+                    or spec.ndim != 2
+                    or not layer.trainable
+                ):
+                    continue
+                left = "received" if batch_size == 1 else f"{data.size} samples in batches of {batch_size} leave"
+                raise ValueError(
+                    f'{self._label()} batch_size: "{layer.name}" normalises vectors over a batch, which needs 2 or more; '
+                    f"{left} a batch of 1; choose another batch_size or leave a sample out"
+                )
+
     # --- methods as programs ----------------------------------------------------------------------------------------
 
     def _batched(self, method: str, function: Callable[..., Any], arrays: list[Any], batch_size: int = 128) -> Any:
