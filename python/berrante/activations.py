@@ -47,7 +47,8 @@ def relu(x: Any, negative_slope: float = 0.0, max_value: float | None = None, th
         y = ops.relu(x)
     else:
         below = ops.multiply(ops.subtract(x, threshold), negative_slope)
-        y = ops.where(ops.greater(x, threshold), x, below)
+        above = x if max_value is None else ops.clip(x, 0.0, max_value)  # a bound above brings one at 0, as in Keras
+        return ops.where(ops.greater(x, threshold), above, below)
     return y if max_value is None else ops.minimum(y, max_value)
 
 

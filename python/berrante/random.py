@@ -21,6 +21,7 @@ from berrante.graph.tensor import DTYPES, Node, Tensor, TensorSpec
 from berrante.graph.variable import Variable
 from berrante.ops import creation, nn, reduction
 from berrante.ops import elementwise as e
+from berrante.ops.arithmetic import erfinv
 from berrante.ops.shape import take
 
 Shape = Sequence[int]
@@ -198,10 +199,14 @@ def truncated_normal(
 ) -> Tensor:
     """The normal distribution without what lies further than two standard deviations from the mean.
 
-    By the inverse of the distribution function (Acklam's rational approximation), computed at once.
+    By the inverse of the distribution function: Acklam's rational approximation in float64 at once, erfinv in a program.
     """
-    u = _draw(_uniform, shape, seed, "float32").numpy().astype(np.float64)
+    drawn = _draw(_uniform, shape, seed, "float32")
     low = 0.5 * math.erfc(math.sqrt(2.0))
+    if drawn.is_symbolic:
+        within = e.multiply(e.subtract(e.multiply(e.add(drawn, 2.0**-25), 2.0), 1.0), 1.0 - 2.0 * low)
+        return e.add(e.multiply(erfinv(within), stddev * math.sqrt(2.0)), mean)
+    u = drawn.numpy().astype(np.float64)
     z = _normal_quantile(low + (u + 2.0**-25) * (1.0 - 2.0 * low))
     return as_tensor((np.clip(z, -2.0, 2.0) * stddev + mean).astype(DTYPES["float32"]))
 

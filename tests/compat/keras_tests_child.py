@@ -119,6 +119,9 @@ def absent(name: str, at_once: bool = False) -> type:
     def __call__(self: Any, *args: Any, **kwargs: Any) -> Any:
         raise OutOfScope(name)
 
+    def __repr__(self: Any) -> str:
+        raise OutOfScope(name)
+
     return Shell(
         name,
         (),
@@ -128,6 +131,7 @@ def absent(name: str, at_once: bool = False) -> type:
             "__call__": __call__,
             "__enter__": __call__,
             "__exit__": None,
+            "__repr__": __repr__,
         },
     )
 
@@ -226,6 +230,23 @@ def skip_if_backend(name: str, reason: str) -> Callable[[Any], Any]:
     return pytest.mark.skipif(keras.backend.backend() == name, reason=reason)
 
 
+def restore_old_packages() -> None:
+    """What the tests use of SciPy and h5py of Keras 2's days."""
+    import h5py
+    import scipy
+    import scipy.special
+
+    misc = scipy.misc = ModuleType("scipy.misc")
+    misc.logsumexp = scipy.special.logsumexp  # type: ignore[attr-defined]
+    opened = h5py.File.__init__
+
+    def __init__(self: Any, name: Any, mode: str = "a", **more: Any) -> None:  # today's mode is r
+        opened(self, name, mode, **more)
+
+    h5py.File.__init__ = __init__
+    h5py.File.fid = property(lambda self: self.id)
+
+
 class Report:
     """A pytest plugin: leaves excluded tests out and collects what became of the others."""
 
@@ -276,6 +297,7 @@ def main(source: Path, version: int, report: Path, exclusions: Path, file: Path,
 
     install_shells(version)
     if version == 2:
+        restore_old_packages()
         warns = pytest.warns
         # pytest 3 recorded with warns(None), which today's refuses.
         pytest.warns = lambda kind=Warning, **more: catch_warnings(record=True) if kind is None else warns(kind, **more)  # type: ignore[assignment]

@@ -53,6 +53,18 @@ def test_relu_is_below_its_threshold_at_it() -> None:
     np.testing.assert_allclose(k.activations.relu(x, threshold=5.0), [0, 0, 0, 5.5, 10])
     y = k.activations.relu(x, negative_slope=0.5, max_value=6.0, threshold=5.0)
     np.testing.assert_allclose(y, [-7.5, -2.5, 0, 5.5, 6])
+    x = np.array(
+        [-4.0, -2.0, 1.0, 9.0], np.float32
+    )  # with a bound above, values over a threshold below 0 are at least 0
+    np.testing.assert_allclose(k.activations.relu(x, 0.1, 6.0, -3.0), [-0.1, 0, 1, 6], rtol=1e-6)
+    np.testing.assert_allclose(k.activations.relu(x, 0.1, None, -3.0), [-0.1, -2, 1, 9], rtol=1e-6)
+
+
+def test_wrong_widths_and_paddings_name_the_argument() -> None:
+    with pytest.raises(ValueError, match="cropping2d.*expected 2 widths"):
+        k.layers.Cropping2D(lambda x: x)
+    with pytest.raises(ValueError, match="output_padding.*strictly less than"):
+        k.layers.Conv2DTranspose(2, 3, strides=(1, 3), output_padding=(0, 3))
 
 
 def test_metrics_find_state_in_lists_and_dicts() -> None:

@@ -19,7 +19,7 @@ def activation(rng: Rng) -> Case:
     s = shape(rng, 2, 3)
     x = values(rng, (*s[:-1], 2 * s[-1])) * 3
     kwargs = {
-        "relu": {"negative_slope": 0.1, "max_value": 2.0, "threshold": 0.3}, "elu": {"alpha": 0.5}, "gelu": {"approximate": True},
+        "relu": {"negative_slope": pick(rng, 0.0, 0.1), "max_value": pick(rng, None, 0.0, 2.0), "threshold": pick(rng, -1.5, 0.0, 0.3)}, "elu": {"alpha": 0.5}, "gelu": {"approximate": True},
         "leaky_relu": {"negative_slope": 0.05}, "softmax": {"axis": 1}, "log_softmax": {"axis": 1},
     }.get(name, {}) if maybe(rng) else {}  # fmt: skip
 
@@ -85,7 +85,10 @@ def regularizer(rng: Rng) -> Case:
         rng, ("L1", {"l1": 0.3}), ("L2", {"l2": 0.3}), ("L1L2", {"l1": 0.1, "l2": 0.2}), ("L1L2", {}), ("l1", {}), ("l2", {}), ("l1_l2", {"l1": 0.5}),
         ("OrthogonalRegularizer", {"factor": 0.2, "mode": pick(rng, "rows", "columns")}), ("orthogonal_regularizer", {"mode": "lines"}), ("L1", {"l1": -1.0}), ("L2", {"l2": float("inf")}),
     )  # fmt: skip
-    x = values(rng, shape(rng, 2, 2) if "rthogonal" in name else shape(rng, 1, 4))
+    s = shape(rng, 2, 2) if "rthogonal" in name else shape(rng, 1, 4)
+    if name == "OrthogonalRegularizer":  # of one row Keras divides 0 by 0
+        s = tuple(max(2, n) for n in s)
+    x = values(rng, s)
 
     def run(peer: Any) -> dict[str, Any]:
         one = getattr(peer.k.regularizers, name)(**kwargs)

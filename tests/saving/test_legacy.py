@@ -200,7 +200,7 @@ def test_by_name_leaves_other_layers_alone(tmp_path: Path) -> None:
         model.load_weights(tmp_path / "w", by_name=True)
     for a, b in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
-    with pytest.warns(UserWarning, match="Skipped on loading"):
+    with pytest.warns(UserWarning, match="Skipping loading of weights due to mismatch"):
         model.load_weights(tmp_path / "w", by_name=True, skip_mismatch=True)
     now = model.get_weights()
     np.testing.assert_array_equal(now[0], weights["conv2d_1"][0])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,8 @@ class _Events:
     """One event file in a folder, in TensorFlow 2's formats."""
 
     def __init__(self, folder: str) -> None:
+        # The package would import TensorFlow, whose name may lead elsewhere, for files that it writes as well itself.
+        sys.modules.setdefault("tensorboard.compat.notf", ModuleType("tensorboard.compat.notf"))
         try:
             from tensorboard.summary.writer.event_file_writer import EventFileWriter
         except ImportError:

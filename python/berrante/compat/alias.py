@@ -76,6 +76,7 @@ _TWO: dict[str, tuple[str, ...]] = {
     "metrics": (_K2 + "metrics", "berrante.metrics"),
     "models": (_K2 + "models",),
     "optimizers": (_K2 + "optimizers",),
+    "preprocessing.image": (_K2 + "image", "berrante.preprocessing.image"),
     "regularizers": (_K2 + "regularizers", "berrante.regularizers", "berrante.compat.serialization"),
     "utils": (_K2 + "utils", "berrante.utils", "berrante.saving"),
 }

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from berrante.graph.keras_tensor import KerasTensor
+from berrante.graph.keras_tensor import KerasTensor, OpCall
 from berrante.graph.tensor import Tensor
 from berrante.graph.variable import Variable
 from berrante.random import take_seeds_from
@@ -52,7 +52,31 @@ def _uses_learning_phase(x: KerasTensor) -> bool:
     return False
 
 
+def _needs_input(x: KerasTensor) -> bool:
+    """Whether the value depends on a placeholder that is fed."""
+    waiting, seen = [x], set[int]()
+    while waiting:
+        node = waiting.pop().node
+        if node is None or not (node.inputs or isinstance(node.operation, OpCall)):
+            return True
+        if id(node) not in seen:
+            seen.add(id(node))
+            waiting.extend(node.inputs)
+    return False
+
+
+def _as_array(x: KerasTensor, dtype: Any = None, copy: Any = None) -> np.ndarray:
+    """The value of what depends on no input, such as random numbers."""
+    from berrante.compat.backend.symbolic import get_value
+
+    if _needs_input(x):
+        return _REFUSED(x)  # type: ignore[no-any-return]
+    return np.asarray(get_value(x), dtype)
+
+
+_REFUSED = KerasTensor.__array__
 _PLACEHOLDER: dict[str, Any] = {
+    "__array__": _as_array,
     "_keras_shape": property(lambda x: tuple(x.shape)),
     "_keras_history": property(_history),
     "_uses_learning_phase": property(_uses_learning_phase),
@@ -69,7 +93,9 @@ def take(version: int, tensorflow: bool = False) -> None:
     if version == 2:
         from berrante.compat.differences import TF_KERAS_RATES
         from berrante.compat.keras2 import dialect_classes, optimizers
+        from berrante.compat.keras2.layer import Layer
 
+        Layer.penalties_by_sample = tensorflow
         optimizers.use_rates(TF_KERAS_RATES if tensorflow else {})
         set_dialect(dialect_classes())
         take_seeds_from(lambda: int(np.random.randint(1 << 31, dtype=np.int64)))
@@ -83,3 +109,4 @@ def take(version: int, tensorflow: bool = False) -> None:
         for name in names:
             if name in cls.__dict__:
                 delattr(cls, name)
+    KerasTensor.__array__ = _REFUSED  # type: ignore[method-assign]

@@ -88,6 +88,7 @@ LAYER_DEFAULTS: dict[str, dict[str, Any]] = {
 # Batch normalisation: `trainable = False` does not stop it from using the batch, and the moving variance takes
 # n / (n - 1 - epsilon) times the batch's (compat.keras2.layers.BatchNormalization).
 # Bilinear up-sampling: no half-pixel centres (compat.keras2.layers.UpSampling2D).
+# Penalties on a layer's outputs: their sum over the batch, not the mean over its samples (compat.keras2.layer).
 # Losses: the weighted sum is divided by the number of weights that are not 0 (compat.keras2.losses.WeightedLoss).
 # Clipping: `clipnorm` bounds the norm of all gradients together (compat.keras2.optimizers).
 # Metrics: "accuracy" goes by the output's width and the loss; its key is "acc", and "accuracy" answers too

@@ -17,6 +17,12 @@ from berrante.graph.tensor import DTYPES, Node, Tensor, TensorSpec
 _RANK = {"bool": 0, "uint8": 1, "int32": 2, "float32": 3}
 
 
+class BroadcastError(ValueError):
+    """Shapes that do not broadcast; `extents` are two that do not fit."""
+
+    extents: tuple[int, int] = (0, 0)
+
+
 def broadcast_shapes(op: str, *shapes: tuple[int, ...]) -> tuple[int, ...]:
     """NumPy's broadcasting; raises ValueError that names the operation and the shapes."""
     result = shapes[0]
@@ -26,8 +32,11 @@ def broadcast_shapes(op: str, *shapes: tuple[int, ...]) -> tuple[int, ...]:
         rank = max(len(shape), len(result))
         a = (1,) * (rank - len(result)) + result
         b = (1,) * (rank - len(shape)) + shape
-        if any(m != n and m != 1 and n != 1 for m, n in zip(a, b, strict=True)):
-            raise ValueError(f"[{op}] shapes do not broadcast: received {' and '.join(map(str, shapes))}")
+        unlike = [(m, n) for m, n in zip(a, b, strict=True) if m != n and m != 1 and n != 1]
+        if unlike:
+            error = BroadcastError(f"[{op}] shapes do not broadcast: received {' and '.join(map(str, shapes))}")
+            error.extents = unlike[0]
+            raise error
         result = tuple(n if m == 1 else m for m, n in zip(a, b, strict=True))
     return result
 

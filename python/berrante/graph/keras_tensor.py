@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from berrante.graph.elementwise import BroadcastError
 from berrante.graph.tape import flatten, map_structure
 from berrante.graph.tensor import Tensor, TensorSpec, standard_dtype
 from berrante.graph.trace import tracing
@@ -116,9 +117,23 @@ def has_keras_tensor(*structure: Any) -> bool:
 
 def infer_outputs(function: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> Any:
     """The KerasTensors that `function(*args, **kwargs)` would give, in its own nesting."""
+    stand_ins = _STAND_INS
+    for _ in range(2):
+        try:
+            return _inferred(function, args, kwargs, stand_ins)
+        except BroadcastError as error:
+            # An unknown extent beside a known one is that one, as in Keras.
+            known = [n for n in error.extents if n not in stand_ins]
+            if len(known) != 1 or stand_ins is not _STAND_INS:
+                raise
+            stand_ins = (known[0], known[0])
+    raise AssertionError
+
+
+def _inferred(function: Callable[..., Any], args: Any, kwargs: dict[str, Any], stand_ins: tuple[int, int]) -> Any:
     runs = []
     unknown = False
-    for stand_in in _STAND_INS:
+    for stand_in in stand_ins:
         with tracing() as graph:
 
             def fill(x: Any, stand_in: int = stand_in, graph: Any = graph) -> Any:
@@ -164,7 +179,7 @@ def value_of(x: KerasTensor, known: dict[int, Any]) -> Any:
     if id(x) in known:
         return known[id(x)]
     node = x.node
-    if node is None or not node.inputs:
+    if node is None or not (node.inputs or isinstance(node.operation, OpCall)):
         return x
     inputs = {id(t): value_of(t, known) for t in node.inputs}
     if any(isinstance(v, KerasTensor) for v in inputs.values()):

@@ -173,6 +173,11 @@ class BaseConvTranspose(BaseConv):
             None if output_padding is None
             else (output_padding,) * self.spatial if isinstance(output_padding, int) else tuple(output_padding)
         )  # fmt: skip
+        if any(extra >= stride for extra, stride in zip(self.output_padding or (), self.strides)):
+            raise ValueError(
+                f"{self._label()} `output_padding` must be strictly less than `strides` for all dimensions; received "
+                f"output_padding={self.output_padding} with strides={self.strides}"
+            )
 
     def _paddings(self) -> tuple[str, ...]:
         return ("valid", "same")

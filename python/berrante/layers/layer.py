@@ -15,6 +15,7 @@ import numpy as np
 
 from berrante import constraints as constraints_module
 from berrante import dtype_policies, initializers, ops, regularizers
+from berrante.graph.elementwise import BroadcastError
 from berrante.graph.keras_tensor import FunctionalNode, KerasTensor, infer_outputs
 from berrante.graph.op import as_tensor
 from berrante.graph.tape import flatten, map_structure
@@ -300,7 +301,11 @@ class Layer(Configurable):
         text = str(error)
         if text.startswith("[") and '"' in text.split("]")[0]:
             return error
-        return type(error)(f"{self._label()} {text}") if type(error) in (ValueError, TypeError) else error
+        if type(error) not in (ValueError, TypeError, BroadcastError):
+            return error
+        named = type(error)(f"{self._label()} {text}")
+        named.__dict__.update(error.__dict__)
+        return named
 
     def _run(self, *args: Any, **kwargs: Any) -> Any:
         context = call_context
@@ -322,15 +327,18 @@ class Layer(Configurable):
         try:
             outputs = self.call(*args, **kwargs)
             if self.activity_regularizer is not None:
-                for y in flatten(outputs):
-                    batch = max(1, y.shape[0]) if y.shape else 1
-                    self._losses.append(ops.divide(self.activity_regularizer(y), float(batch)))
+                self._losses.extend(self._activity_penalty(y) for y in flatten(outputs))
             if previous is not None or self.supports_masking:
                 carry_mask(self, inputs, outputs, previous)
             return outputs
         finally:
             context.training, context.losses = outer, outer_losses
             context.depth -= 1
+
+    def _activity_penalty(self, y: Any) -> Any:
+        """The mean over the samples."""
+        batch = max(1, y.shape[0]) if y.shape else 1
+        return ops.divide(self.activity_regularizer(y), float(batch))
 
     def _fill_mask(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Hands the input's mask to a call that takes one; gives the first input's mask."""

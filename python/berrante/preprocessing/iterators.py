@@ -149,7 +149,8 @@ def check_subset(subset: Any, generator: Any) -> None:
 def _same_length(name: str, first: Any, other: Any) -> None:
     if len(first) != len(other):
         raise ValueError(
-            f"`x` (images tensor) and `{name}` should have the same length. Found: x.shape = {np.shape(first)}, "
+            f"`x` (images tensor) and `{name}`{' (labels)' if name == 'y' else ''} should have the same length. Found: "
+            f"x.shape = {np.shape(first)}, "
             f"{name}.shape = {np.shape(other)}"
         )
 

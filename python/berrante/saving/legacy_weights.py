@@ -105,7 +105,7 @@ def _read(
     turns = _candidates(variable, owner, stored, source)
     turn = next((t for t in turns if _turned(stored, t) == variable.shape), None)
     if turn is None and stored != variable.shape:
-        raise Mismatch(f"{what}: expected shape {variable.shape}; the file has {stored}; they must match")
+        raise Mismatch(f"{what}: the weight has shape {variable.shape}, but the saved weight has shape {stored}")
     array = values(checked(dataset, what), what)
     if turn is not None:
         array = _turned(array, turn)
@@ -172,7 +172,7 @@ def collect(model: Any, file: Any, by_name: bool = False, skip_mismatch: bool = 
         weighted = [layer for layer in layers if legacy_order(layer)]
         filled = [name for name in stored if _weight_names(group, name)[1]]
         if len(weighted) != len(filled):
-            raise Mismatch(f"expected {len(weighted)} layers with weights; the file has {len(filled)}")
+            raise Mismatch(f"cannot load the file's {len(filled)} layers into a model of {len(weighted)} layers.")
         chosen = _matched(weighted, filled)
     for name, layer in chosen:
         layer_group, names = _weight_names(group, name)
@@ -183,7 +183,7 @@ def collect(model: Any, file: Any, by_name: bool = False, skip_mismatch: bool = 
         except Mismatch as error:
             if not skip_mismatch:
                 raise
-            warnings.warn(f"Skipped on loading: {error}", stacklevel=4)
+            warnings.warn(f"Skipping loading of weights due to mismatch in {error}", stacklevel=4)
     if has(group, _TOP):
         top, names = _weight_names(group, _TOP)
         own = sorted(model._variables, key=lambda v: not v.trainable)

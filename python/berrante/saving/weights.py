@@ -166,7 +166,7 @@ def collect(
         except Mismatch as error:
             if not skip_mismatch and not isinstance(obj, Optimizer):
                 raise
-            warnings.warn(f"Skipped on loading: {error}", stacklevel=3)
+            warnings.warn(f"Skipping loading of weights due to mismatch in {error}", stacklevel=3)
     return plan
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from berrante import ops
 from berrante.compat.backend.state import floatx
+from berrante.compat.backend.updates import kept
 from berrante.graph.op import as_tensor
 from berrante.graph.tensor import standard_dtype
 from berrante.graph.variable import Variable
@@ -140,7 +141,7 @@ def identity(x: Any, name: Any = None) -> Any:
 
 
 def _made(value: Any, dtype: Any, name: Any) -> Variable:
-    return Variable(np.asarray(value), dtype=standard_dtype(dtype or floatx()), name=name or "Variable")
+    return kept(lambda: Variable(np.asarray(value), dtype=standard_dtype(dtype or floatx()), name=name or "Variable"))
 
 
 def zeros(shape: Any, dtype: Any = None, name: Any = None) -> Variable:
@@ -195,6 +196,9 @@ def batch_dot(x: Any, y: Any, axes: Any = None) -> Any:
     ia, ib = ia % a, ib % b
     if x.shape[ia] != y.shape[ib]:
         raise ValueError(f"batch_dot: shapes {x.shape} and {y.shape} do not fit along axes {(ia, ib)}")
+    if a == b == 2:  # one number for what is left of each sample
+        result = ops.sum(ops.multiply(x if ia else ops.transpose(x), y if ib else ops.transpose(y)), axis=1)
+        return ops.expand_dims(result, 1)
     left, right = "nabcde"[:a], "nuvwxy"[:b]
     left, right = left[:ia] + "k" + left[ia + 1 :], right[:ib] + "k" + right[ib + 1 :]
     result = ops.einsum(f"{left},{right}->n{(left[1:] + right[1:]).replace('k', '')}", x, y)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from berrante import losses, ops, random
 from berrante.compat.backend.state import floatx, normalize_data_format
+from berrante.graph import trace
+from berrante.graph.keras_tensor import record
 from berrante.graph.op import as_tensor
 from berrante.graph.tensor import standard_dtype
 from berrante.graph.variable import Variable
@@ -21,6 +24,11 @@ def relu(x: Any, alpha: float = 0.0, max_value: Any = None, threshold: float = 0
     from berrante import activations
 
     return activations.relu(x, alpha, max_value, threshold)
+
+
+def hard_sigmoid(x: Any) -> Any:
+    """clip(0.2 x + 0.5, 0, 1)."""
+    return ops.clip(ops.add(ops.multiply(x, 0.2), 0.5), 0.0, 1.0)
 
 
 def softmax(x: Any, axis: int = -1) -> Any:
@@ -131,7 +139,15 @@ def separable_conv2d(
     )  # fmt: skip
 
 
-separable_conv1d = separable_conv2d
+@public
+def separable_conv1d(
+    x: Any, depthwise_kernel: Any, pointwise_kernel: Any, strides: Any = 1, padding: str = "valid",
+    data_format: Any = None, dilation_rate: Any = 1,
+) -> Any:  # fmt: skip
+    """The same along one dimension."""
+    return ops.separable_conv(
+        x, depthwise_kernel, pointwise_kernel, strides, padding, normalize_data_format(data_format), dilation_rate
+    )  # fmt: skip
 
 
 @public
@@ -156,7 +172,9 @@ def bias_add(x: Any, bias: Any, data_format: Any = None) -> Any:
     if normalize_data_format(data_format) == "channels_first" and rank > 2:
         if len(bias.shape) == 1:
             return ops.add(x, ops.reshape(bias, (bias.shape[0], *(1,) * (rank - 2))))
-        return ops.add(x, ops.moveaxis(bias, -1, 0))
+        return ops.add(
+            x, ops.reshape(bias, (bias.shape[-1], *bias.shape[:-1]))
+        )  # read anew, not transposed, as in Keras 2
     return ops.add(x, bias)
 
 
@@ -200,24 +218,46 @@ def _extents(shape: Any) -> tuple[int, ...]:
     return tuple(int(n) for n in shape)
 
 
+def _drawn(draw: Callable[[tuple[int, ...], Any], Any], shape: Any, seed: Any) -> Any:
+    """Random numbers that are others at each run: of the step that is traced, or else of a placeholder without inputs."""
+    extents = _extents(shape)
+    if trace.current() is not None:
+        return draw(extents, _seed_of_step(seed))
+    generator = random.SeedGenerator(seed)
+
+    def drawn() -> Any:
+        return draw(extents, generator)
+
+    return record(drawn, (), {})
+
+
+def _seed_of_step(seed: Any) -> Any:
+    """The global generator's next seed; a whole number takes the place of its key."""
+    fresh = random.draw_seed(None)
+    if seed is None:
+        return fresh
+    key = np.array([seed & 0x7FFFFFFF], np.int32)
+    return ops.concatenate([key, ops.slice(fresh, (1,), (1,))])
+
+
 def random_normal(shape: Any, mean: float = 0.0, stddev: float = 1.0, dtype: Any = None, seed: Any = None) -> Any:
     """Normal numbers."""
-    return random.normal(_extents(shape), mean, stddev, dtype, seed)
+    return _drawn(lambda extents, s: random.normal(extents, mean, stddev, dtype, s), shape, seed)
 
 
 def random_uniform(shape: Any, minval: float = 0.0, maxval: float = 1.0, dtype: Any = None, seed: Any = None) -> Any:
     """Uniform numbers."""
-    return random.uniform(_extents(shape), minval, maxval, dtype, seed)
+    return _drawn(lambda extents, s: random.uniform(extents, minval, maxval, dtype, s), shape, seed)
 
 
 def random_binomial(shape: Any, p: float = 0.0, dtype: Any = None, seed: Any = None) -> Any:
     """1 with probability p, else 0."""
-    return random.bernoulli(_extents(shape), p, dtype or floatx(), seed)
+    return _drawn(lambda extents, s: random.bernoulli(extents, p, dtype or floatx(), s), shape, seed)
 
 
 def truncated_normal(shape: Any, mean: float = 0.0, stddev: float = 1.0, dtype: Any = None, seed: Any = None) -> Any:
     """Normal numbers within two standard deviations."""
-    return random.truncated_normal(_extents(shape), mean, stddev, dtype, seed)
+    return _drawn(lambda extents, s: random.truncated_normal(extents, mean, stddev, dtype, s), shape, seed)
 
 
 def random_normal_variable(

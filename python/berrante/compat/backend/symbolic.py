@@ -13,6 +13,7 @@ import numpy as np
 
 from berrante import ops
 from berrante.compat.backend.state import _Phase, floatx, get_uid, learning_phase
+from berrante.compat.backend.updates import kept
 from berrante.graph import trace
 from berrante.graph.gradients import gradients as gradients_of
 from berrante.graph.keras_tensor import FunctionalNode, KerasTensor, OpCall
@@ -29,11 +30,15 @@ def variable(value: Any, dtype: Any = None, name: str | None = None, constraint:
     """A variable with a first value."""
     if hasattr(value, "tocoo"):
         value = value.toarray()
-    made = Variable(
-        np.asarray(value), dtype=standard_dtype(dtype or floatx()), name=name or f"Variable_{get_uid('var')}"
-    )
-    made.constraint = constraint
-    return made
+
+    def make() -> Variable:
+        made = Variable(
+            np.asarray(value), dtype=standard_dtype(dtype or floatx()), name=name or f"Variable_{get_uid('var')}"
+        )
+        made.constraint = constraint
+        return made
+
+    return kept(make)
 
 
 def constant(value: Any, dtype: Any = None, shape: Any = None, name: str | None = None) -> Tensor:
@@ -153,17 +158,23 @@ class Function:
         self.outputs = [outputs] if self._single else list(outputs)
         self.name = name
         self._updates: list[tuple[Variable, Any]] = []
+        self._steps: list[Any] = []  # what an optimizer's get_updates gave
         for update in updates or []:
             if isinstance(update, tuple):
                 self._updates.append(update)
+            elif hasattr(update, "gradients_for_step"):
+                self._steps.append((update, update.gradients_for_step()))
             elif not isinstance(update, Variable):
-                raise TypeError(f"K.function: expected updates as pairs of variable and new value; received {update!r}")
+                raise TypeError(
+                    f"K.function: expected updates as pairs of a variable and its new value; received {update!r}"
+                )
         for x in self.inputs:
             if not isinstance(x, KerasTensor):
                 raise TypeError(f"K.function: expected placeholders as inputs; received {x!r}")
         self._phase = next((i for i, x in enumerate(self.inputs) if x is _Phase.placeholder), None)
         self._fed = [x for x in self.inputs if x is not _Phase.placeholder]
-        wanted = [x for x in [*self.outputs, *(new for _, new in self._updates)] if isinstance(x, KerasTensor)]
+        new = [*(new for _, new in self._updates), *(g for _, gradients in self._steps for g in gradients)]
+        wanted = [x for x in [*self.outputs, *new] if isinstance(x, KerasTensor)]
         self._graph = FunctionGraph(self._fed, wanted) if wanted else None
         self._programs: dict[Any, Program] = {}
 
@@ -194,6 +205,8 @@ class Function:
         results = [value(x) for x in self.outputs]
         for target, new in [(v, value(new)) for v, new in self._updates]:
             target.assign(new)
+        for step, found in self._steps:
+            step.run([value(g) for g in found])
         return results
 
 
@@ -241,26 +254,6 @@ def stop_gradient(variables: Any) -> Any:
     if isinstance(variables, (list, tuple)):
         return [ops.stop_gradient(v) for v in variables]
     return ops.stop_gradient(variables)
-
-
-def update(x: Any, new_x: Any) -> Any:
-    """Assigns a new value to a variable."""
-    return x.assign(new_x)
-
-
-def update_add(x: Any, increment: Any) -> Any:
-    """Adds to a variable."""
-    return x.assign_add(increment)
-
-
-def update_sub(x: Any, decrement: Any) -> Any:
-    """Subtracts from a variable."""
-    return x.assign_sub(decrement)
-
-
-def moving_average_update(x: Any, value: Any, momentum: float) -> Any:
-    """x * momentum + value * (1 - momentum)."""
-    return x.assign(ops.add(ops.multiply(x.value, momentum), ops.multiply(value, 1.0 - momentum)))
 
 
 class PhaseSwitch(Layer):

@@ -6,11 +6,7 @@ import warnings
 from typing import Any
 
 from berrante import activations, ops
-
-
-def hard_sigmoid(x: Any) -> Any:
-    """clip(0.2 x + 0.5, 0, 1)."""
-    return ops.clip(ops.add(ops.multiply(x, 0.2), 0.5), 0.0, 1.0)
+from berrante.compat.backend.nn import hard_sigmoid
 
 
 def of_keras2(argument: Any) -> Any:

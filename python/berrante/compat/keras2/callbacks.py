@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from berrante import callbacks as core
+from berrante.compat.keras2.tensorboard import TensorBoard as _TensorBoard
 
 
 class Callback(core.Callback):
@@ -134,6 +135,10 @@ class BaseLogger(Callback):
     def __init__(self, stateful_metrics: Any = None) -> None:
         super().__init__()
         self.stateful_metrics = set(stateful_metrics or ())
+
+
+class TensorBoard(Callback, _TensorBoard):
+    """Logs for the program of that name."""
 
 
 for _name, _base in list(vars(core).items()):

@@ -48,21 +48,15 @@ def check_num_samples(ins: Any, batch_size: Any = None, steps: Any = None, steps
 
 
 def check_array_length_consistency(inputs: Any, targets: Any, weights: Any = None) -> None:
-    """ValueError unless all arrays have as many samples."""
+    """ValueError unless all arrays have as many samples; what is None has none."""
 
-    def lengths(arrays: Any) -> set[int]:
-        return {int(a.shape[0]) for a in to_list(arrays) if a is not None and hasattr(a, "shape")}
+    def lengths(what: str, arrays: Any) -> set[int]:
+        found = {0 if a is None else int(np.shape(a)[0]) for a in to_list(arrays)} if arrays is not None else {0}
+        if len(found) > 1:
+            raise ValueError(f"All {what} arrays should have the same number of samples. Got {sorted(found)}")
+        return found
 
-    named = (("input", inputs), ("target", targets), ("weight", weights))
-    found = {name: lengths(a) for name, a in named if a is not None}
-    for name, values in found.items():
-        if len(values) > 1:
-            raise ValueError(f"All {name} arrays should have the same number of samples. Got {sorted(values)}")
-    counted = {name: values for name, values in found.items() if values}
-    if inputs is not None and found["input"] and len(counted) < 3 and not (targets is not None and weights is not None):
-        if not found.get("target"):
-            raise ValueError("The target arrays are missing")
-    found = counted
+    found = {w: lengths(w, a) for w, a in (("input", inputs), ("target", targets), ("weight", weights))}
     if len(set().union(*found.values())) > 1:
         raise ValueError(f"Input, target and weight arrays should have the same number of samples. Found {found}")
 
@@ -110,6 +104,17 @@ def preprocess_weights_for_loading(
 ) -> list[Any]:
     """A layer's arrays as today's layers hold them: Keras 1's channels_first kernels are (out, in, rows, columns)."""
     arrays = [np.asarray(w) for w in weights]
+    if hasattr(layer, "layers"):  # a model: its layers' trainable weights, then the others
+        converted: list[Any] = []
+        for kind in ("trainable_weights", "non_trainable_weights"):
+            for inner in layer.layers:
+                n = len(getattr(inner, kind))
+                own, arrays = arrays[:n], arrays[n:]
+                if n:
+                    converted += preprocess_weights_for_loading(
+                        inner, own, original_keras_version, original_backend, reshape
+                    )
+        return converted
     if str(original_keras_version or "1") == "1" and arrays:
         kind = type(layer).__name__
         if kind == "Conv1D" and arrays[0].ndim == 4:

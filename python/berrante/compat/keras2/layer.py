@@ -78,6 +78,9 @@ def _index(node: FunctionalNode) -> int:
 class Layer(core.Layer):
     """The base of Keras 2's layers."""
 
+    # Keras 2 sums penalties on outputs over the batch, tf.keras 2 takes the mean over its samples (compat.dialect).
+    penalties_by_sample = False
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         kind = _core_name(type(self))
         kwargs = rename_arguments(type(self).__name__, LAYER_ARGUMENTS.get(kind, {}), kwargs)
@@ -153,6 +156,9 @@ class Layer(core.Layer):
         """The moving averages and such that a training step changes beside the trainable weights."""
         inside = [u for layer in self._layers for u in getattr(layer, "updates", [])] if self._trainable else []
         return list(dict.fromkeys(inside))
+
+    def _activity_penalty(self, y: Any) -> Any:
+        return super()._activity_penalty(y) if Layer.penalties_by_sample else self.activity_regularizer(y)
 
     def add_update(self, updates: Any, inputs: Any = None) -> None:
         """Pairs of a variable and its new value, assigned at once or in the step that is traced."""

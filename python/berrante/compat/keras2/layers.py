@@ -9,8 +9,10 @@ import numpy as np
 from berrante import layers as core
 from berrante import ops
 from berrante.compat.backend.state import get_uid
+from berrante.compat.keras2.dense import Highway, MaxoutDense  # noqa: F401
 from berrante.compat.keras2.layer import Layer, frozen
 from berrante.compat.keras2.memory import for_memory
+from berrante.compat.keras2.wrappers import TimeDistributed  # noqa: F401
 from berrante.graph.keras_tensor import KerasTensor
 from berrante.layers import InputSpec
 
@@ -36,6 +38,8 @@ class InputLayer(Layer, core.InputLayer):
             self._nodes[0].outputs = [input_tensor]
             if input_tensor.node is None:
                 input_tensor.node, input_tensor.index = self._nodes[0], 0
+        elif input_tensor is not None:
+            self.output._fed = input_tensor  # compat.keras2.fed
 
 
 def Input(
@@ -72,7 +76,10 @@ class BatchNormalization(Layer, core.BatchNormalization):
     def updates(self) -> list[Any]:
         """The moving averages, unless frozen or only ever called with training=False."""
         calls = [node for node in self._nodes if node.kwargs.get("training") is not False]
-        return [self.moving_mean, self.moving_variance] if self._trainable and calls else []
+        return self._moving() if self._trainable and calls else []
+
+    def _moving(self) -> list[Any]:
+        return [self.moving_mean, self.moving_variance]
 
     def _move(self, mean: Any, variance: Any, axes: list[int], shape: Any) -> None:
         """The moving averages; Keras 2 leaves those of frozen layers and models alone."""

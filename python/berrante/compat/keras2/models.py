@@ -91,6 +91,14 @@ class Model(Training, core.Model):  # type: ignore[misc]
                 found.setdefault(self._graph.depths[id(layer)], []).append(layer)
         return found
 
+    @property
+    def _input_layers(self) -> list[Any]:
+        return [t.node.operation for t in self._graph.inputs if t.node is not None] if self._graph is not None else []
+
+    @property
+    def _output_layers(self) -> list[Any]:
+        return [t.node.operation for t in self._graph.outputs if t.node is not None] if self._graph is not None else []
+
     def _depends_on_training(self) -> bool:
         return self.uses_learning_phase
 
@@ -109,6 +117,8 @@ class Sequential(Model, core.Sequential):  # type: ignore[misc]
         if not self.layers:
             raise ValueError("has no layers: add() some first")
         if self._graph is None:
+            if isinstance(inputs, (list, tuple)) and len(inputs) == 1:
+                inputs = inputs[0]
             self.build(tuple(inputs.shape))
         return Training.call(self, inputs, training)
 
@@ -168,6 +178,11 @@ def save_model(
 
 def clone_model(model: Any, input_tensors: Any = None, clone_function: Any = None) -> Any:
     """The same architecture with new weights."""
+    if input_tensors is not None:
+        many = isinstance(input_tensors, (list, tuple))
+        tensors = list(input_tensors) if many else [input_tensors]
+        input_tensors = [t if isinstance(t, KerasTensor) else Input(tensor=t) for t in tensors]
+        input_tensors = input_tensors if many else input_tensors[0]
     return core.clone_model(model, input_tensors, clone_function=clone_function)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from berrante import ops
 from berrante import optimizers as core
 from berrante.compat.differences import OPTIMIZERS
+from berrante.compat.keras2.own_updates import OwnUpdates
 from berrante.config import epsilon as default_epsilon
 from berrante.graph.variable import Variable
 from berrante.layers.layer import snake_case
@@ -24,10 +25,11 @@ def use_rates(rates: dict[str, float]) -> None:
     _rates.update(rates)
 
 
-class Optimizer(core.Optimizer):
+class Optimizer(OwnUpdates, core.Optimizer):  # type: ignore[misc]
     """The base: `lr` and `decay`, clipping by the norm of all gradients, get_weights and set_weights."""
 
     decay: Any = 0.0
+    _own_weights: list[Variable] | None = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         table = OPTIMIZERS.get(_core_name(type(self)))
@@ -76,6 +78,7 @@ class Optimizer(core.Optimizer):
         if isinstance(value, LearningRateSchedule):
             self._schedule = value
         elif isinstance(value, Variable):
+            self._variables = [value if v is self._learning_rate else v for v in self._variables]
             self._learning_rate = value
         else:
             self._learning_rate.assign(np.float32(np.asarray(value)))
@@ -107,16 +110,26 @@ class Optimizer(core.Optimizer):
             self._slots, self._flat, self._flat_slots, self.built = {}, None, {}, False
             self.build(variables)
 
-    def get_gradients(self, loss: Any, params: Any) -> list[Any]:
-        """The (clipped) gradients of a symbolic loss."""
-        from berrante.compat.backend.symbolic import gradients
+    @property
+    def iterations(self) -> Any:
+        """How many updates there were."""
+        return self._iterations
 
-        return self._clip_gradients(gradients(loss, list(params)))
+    @iterations.setter
+    def iterations(self, variable: Variable) -> None:
+        self._variables = [variable if v is self._iterations else v for v in self._variables]
+        self._iterations = variable
 
     @property
     def weights(self) -> list[Variable]:
-        """The iteration and the slots."""
+        """The iteration and the slots, unless a script's own optimizer says what they are."""
+        if self._own_weights is not None:
+            return list(self._own_weights)
         return [self.iterations, *(v for vs in self._slots.values() for v in vs)]
+
+    @weights.setter
+    def weights(self, variables: Any) -> None:
+        self._own_weights = list(variables)
 
     def get_weights(self) -> list[np.ndarray]:
         """The values of `weights`."""

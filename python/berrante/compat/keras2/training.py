@@ -11,17 +11,20 @@ from berrante import ops
 from berrante.compat.backend.state import _Phase
 from berrante.compat.differences import FIT_ARGUMENTS, GENERATOR_ARGUMENTS
 from berrante.compat.keras2 import optimizers
+from berrante.compat.keras2.fed import Fed
 from berrante.compat.keras2.layer import Layer, frozen, rename_arguments
 from berrante.compat.keras2.objectives import Logs, Objectives
 from berrante.data import ArrayData
 from berrante.graph.keras_tensor import KerasTensor, bound, value_of
+from berrante.graph.op import as_tensor
 from berrante.graph.tape import flatten
+from berrante.layers.masking import get_mask, set_mask
 from berrante.models.functional import FunctionGraph
 
 _IGNORED = ("max_queue_size", "workers", "use_multiprocessing")
 
 
-class Training(Layer):
+class Training(Fed, Layer):
     """What Keras 2's Model does otherwise than berrante's; it stands before it in the bases."""
 
     _symbolic_losses: list[KerasTensor]
@@ -42,14 +45,15 @@ class Training(Layer):
         sample_weight_mode: Any = None, weighted_metrics: Any = None, target_tensors: Any = None, **kwargs: Any,
     ) -> None:  # fmt: skip
         """Chooses optimizer, loss and metrics, in Keras 2's order of arguments."""
-        if target_tensors is not None:
-            raise ValueError(f'[model "{self.name}"] compile(target_tensors=...) is not supported; pass y to fit')
+        self._set_targets(target_tensors)
         if isinstance(loss, dict) and self._known_output_names():  # type: ignore[attr-defined]
             unknown = [k for k in loss if k not in self._known_output_names()]  # type: ignore[attr-defined]
             if unknown:
                 names = ", ".join(self._known_output_names())  # type: ignore[attr-defined]
                 raise ValueError(f"Unknown entry in loss dictionary: {unknown[0]!r}; the outputs are {names}")
-        object.__setattr__(self, "sample_weight_mode", sample_weight_mode)
+        self._set_weight_modes(sample_weight_mode)
+        if loss_weights is not None and not isinstance(loss_weights, (list, dict)):
+            raise TypeError(f"loss_weights: expected a list or dict; received {loss_weights!r}")
         known = {k: kwargs.pop(k) for k in ("run_eagerly", "steps_per_execution") if k in kwargs}
         for ignored in ("jit_compile", "experimental_run_tf_function", "options", "run_metadata"):
             kwargs.pop(ignored, None)
@@ -123,6 +127,20 @@ class Training(Layer):
         object.__setattr__(self, "_known", known)
         return outputs
 
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        """The outputs' masks; a list of them where there are several outputs."""
+        graph: FunctionGraph | None = self._graph  # type: ignore[attr-defined]
+        if graph is None:
+            return super().compute_mask(inputs, mask)
+        if all(m is None for m in flatten(mask)) or any(isinstance(x, KerasTensor) for x in flatten(inputs)):
+            masks = [t._keras_mask for t in graph.outputs]
+        else:
+            tensors = [as_tensor(x) for x in flatten(inputs)]
+            for x, m in zip(tensors, flatten(mask), strict=True):
+                set_mask(x, m)
+            masks = [get_mask(y) for y in flatten(graph.run(tensors, False))]
+        return masks if len(masks) > 1 else masks[0]
+
     def compute_loss(self, *args: Any, **kwargs: Any) -> Any:
         with bound(self._known):
             return super().compute_loss(*args, **kwargs)  # type: ignore[misc]
@@ -168,6 +186,8 @@ class Training(Layer):
         kwargs = rename_arguments("fit", FIT_ARGUMENTS, kwargs)
         for ignored in _IGNORED:
             kwargs.pop(ignored, None)
+        args, kwargs = self._complete(args, kwargs)
+        kwargs = self._check_weights(args, kwargs)
         self._check_classes(args[1] if len(args) > 1 else kwargs.get("y"), kwargs.get("class_weight"))
         validation = kwargs.get("validation_data")
         for callback in kwargs.get("callbacks") or []:
@@ -188,11 +208,14 @@ class Training(Layer):
     def evaluate(self, *args: Any, **kwargs: Any) -> Any:
         for ignored in _IGNORED:
             kwargs.pop(ignored, None)
+        args, kwargs = self._complete(args, kwargs)
+        kwargs = self._check_weights(args, kwargs)
         return super().evaluate(*args, **kwargs)  # type: ignore[misc]
 
     def predict(self, *args: Any, **kwargs: Any) -> Any:
         for ignored in _IGNORED:
             kwargs.pop(ignored, None)
+        args, kwargs = self._complete(args, kwargs, takes_y=False)
         return super().predict(*args, **kwargs)  # type: ignore[misc]
 
     def fit_generator(
@@ -253,13 +276,23 @@ class Training(Layer):
         """One update; gives this batch's loss and metrics."""
         self.reset_metrics()  # type: ignore[attr-defined]
         kwargs.pop("reset_metrics", None)
+        kwargs.update(zip(("sample_weight",), args[2:]))
+        args, kwargs = self._complete(args[:2], kwargs)
+        kwargs = self._check_weights(args, kwargs)
         return super().train_on_batch(*args, **kwargs)  # type: ignore[misc]
 
     def test_on_batch(self, *args: Any, **kwargs: Any) -> Any:
         """This batch's loss and metrics."""
         self.reset_metrics()  # type: ignore[attr-defined]
         kwargs.pop("reset_metrics", None)
+        kwargs.update(zip(("sample_weight",), args[2:]))
+        args, kwargs = self._complete(args[:2], kwargs)
+        kwargs = self._check_weights(args, kwargs)
         return super().test_on_batch(*args, **kwargs)  # type: ignore[misc]
+
+    def predict_on_batch(self, x: Any) -> Any:
+        """Predictions for one batch."""
+        return super().predict_on_batch(self._complete_inputs(x))  # type: ignore[misc]
 
     def _make_train_function(self) -> None:
         """Makes the optimizer's slots, as scripts that look at its weights expect."""

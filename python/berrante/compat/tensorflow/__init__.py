@@ -52,7 +52,14 @@ from berrante.compat.tensorflow.math import (
     subtract,
     tanh,
 )
-from berrante.compat.tensorflow.v1 import ConfigProto, GPUOptions, Session, get_default_graph, set_random_seed
+from berrante.compat.tensorflow.v1 import (
+    ConfigProto,
+    GPUOptions,
+    Session,
+    get_default_graph,
+    placeholder,
+    set_random_seed,
+)
 from berrante.graph.op import as_tensor
 from berrante.graph.tape import GradientTape
 from berrante.graph.tensor import Tensor, standard_dtype

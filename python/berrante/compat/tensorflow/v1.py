@@ -23,6 +23,13 @@ class GPUOptions:
         self.__dict__.update(settings)
 
 
+def placeholder(dtype: Any, shape: Any = None, name: str | None = None) -> Any:
+    """A value that comes later."""
+    from berrante.compat.backend.symbolic import placeholder as made
+
+    return made(shape, dtype=dtype, name=name)
+
+
 def global_variables_initializer() -> None:
     """Variables have values from the start."""
 
