@@ -196,7 +196,9 @@ def test_by_name_leaves_other_layers_alone(tmp_path: Path) -> None:
         [L.Input((8, 8, 2)), L.Conv2D(3, 3, name="conv2d_1"), L.Flatten(), L.Dense(5, name="dense_1"), L.Dense(2, name="new")]
     )  # fmt: skip
     before = model.get_weights()
-    with pytest.raises(Mismatch, match=r'layer "dense_1", kernel: expected shape \(108, 5\); the file has \(27, 4\)'):
+    with pytest.raises(
+        Mismatch, match=r'layer "dense_1", kernel: the weight has shape \(108, 5\), but .* shape \(27, 4\)'
+    ):
         model.load_weights(tmp_path / "w", by_name=True)
     for a, b in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
@@ -212,7 +214,7 @@ def test_other_numbers_of_layers_are_refused(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "w", "w") as file:
         old.write_weights(file, old.some_weights())
     model = berrante.Sequential([L.Input((8, 8, 2)), L.Conv2D(3, 3)])
-    with pytest.raises(Mismatch, match="expected 1 layers with weights; the file has 3"):
+    with pytest.raises(Mismatch, match="the file's 3 layers into a model of 1 layers"):
         model.load_weights(tmp_path / "w")
 
 
