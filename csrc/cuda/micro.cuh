@@ -26,12 +26,13 @@ __device__ __forceinline__ float floor_mod(float x, float y) {
   const float r = fmodf(x, y);
   return r != 0.0f && ((r < 0.0f) != (y < 0.0f)) ? r + y : r;
 }
+__device__ __forceinline__ int32_t wrap(uint32_t x) { return static_cast<int32_t>(x); }
 __device__ __forceinline__ int32_t floor_div(int32_t x, int32_t y) {
   if (y == 0) return 0;
-  const int64_t a = x, b = y, q = a / b;
-  return static_cast<int32_t>(q - (a % b != 0 && (a % b < 0) != (b < 0)));
+  if (y == -1) return wrap(0u - static_cast<uint32_t>(x));
+  const int32_t q = x / y, rest = x - q * y;
+  return q - (rest != 0 && (rest < 0) != (y < 0));
 }
-__device__ __forceinline__ int32_t wrap(uint32_t x) { return static_cast<int32_t>(x); }
 
 // Philox4x32-10 (Salmon et al., 2011): block number in the counter's low words, seed words as the key.
 __device__ __forceinline__ void philox(Word a, Word b, int64_t block, uint32_t word[4]) {
@@ -56,8 +57,9 @@ __device__ __forceinline__ void philox(Word a, Word b, int64_t block, uint32_t w
 __device__ __forceinline__ float unit(uint32_t word) { return static_cast<float>(word >> 8) * 0x1p-24f; }
 
 #define MICRO_FUNCTION(name)                                                                     \
+  template <class Index>                                                                         \
   __device__ __forceinline__ Word micro_##name([[maybe_unused]] Word a, [[maybe_unused]] Word b, \
-                                               [[maybe_unused]] Word c, [[maybe_unused]] int64_t index)
+                                               [[maybe_unused]] Word c, [[maybe_unused]] Index index)
 #define FLOAT(name, expression)           \
   MICRO_FUNCTION(name) {                  \
     [[maybe_unused]] const float x = a.f; \
@@ -135,7 +137,7 @@ INTEGER(sub_i, wrap(static_cast<uint32_t>(x) - static_cast<uint32_t>(y)))
 INTEGER(mul_i, wrap(static_cast<uint32_t>(x) * static_cast<uint32_t>(y)))
 INTEGER(max_i, x > y ? x : y)
 INTEGER(min_i, x < y ? x : y)
-INTEGER(mod_i, y == 0 ? 0 : static_cast<int32_t>(x - static_cast<int64_t>(floor_div(x, y)) * y))
+INTEGER(mod_i, y == 0 || y == -1 ? 0 : x - floor_div(x, y) * y)
 INTEGER(floordiv_i, floor_div(x, y))
 INTEGER(neg_i, wrap(0u - static_cast<uint32_t>(x)))
 INTEGER(abs_i, x < 0 ? wrap(0u - static_cast<uint32_t>(x)) : x)
@@ -151,9 +153,7 @@ FLOAT(to_i, __float2int_rz(x))  // saturates, and turns NaN into 0
 INTEGER(to_f, static_cast<float>(x))
 MICRO_FUNCTION(select) { return a.i != 0 ? b : c; }
 MICRO_FUNCTION(coordinate) {
-  if (index < (int64_t{1} << 31))
-    return word_of(wrap(static_cast<uint32_t>(index) / static_cast<uint32_t>(a.i) % static_cast<uint32_t>(b.i)));
-  return word_of(static_cast<int32_t>(index / a.i % b.i));
+  return word_of(static_cast<int32_t>(index / static_cast<Index>(a.i) % static_cast<Index>(b.i)));
 }
 // From the four words of the element's block.
 __device__ __forceinline__ Word uniform_of(const uint32_t word[4], int k) { return word_of(unit(word[k])); }
@@ -179,8 +179,11 @@ enum MicroCode {
 __device__ __forceinline__ constexpr bool is_random(int code) {
   return code == micro_code_uniform || code == micro_code_normal || code == micro_code_bits;
 }
-#define RANDOM(name) \
-  __device__ __forceinline__ Word micro_##name(Word, Word, Word, int64_t) { return word_of(0); }
+#define RANDOM(name)                                                      \
+  template <class Index>                                                  \
+  __device__ __forceinline__ Word micro_##name(Word, Word, Word, Index) { \
+    return word_of(0);                                                    \
+  }
 RANDOM(uniform)
 RANDOM(normal)
 RANDOM(bits)
@@ -191,12 +194,14 @@ struct alignas(16) Words {
   Word w[4];
 };
 
+// `index`, unsigned, is the first element's.
+template <class Index>
 __device__ __forceinline__ Words micro_operation(int code, const Words& a, const Words& b, const Words& c,
-                                                 int64_t index) {
+                                                 Index index) {
   Words result;
   if (is_random(code)) {
     uint32_t word[4];
-    philox(a.w[0], b.w[0], index / 4, word);
+    philox(a.w[0], b.w[0], static_cast<int64_t>(index / 4), word);
 #pragma unroll
     for (int k = 0; k < 4; ++k)
       result.w[k] = code == micro_code_uniform  ? uniform_of(word, k)
@@ -205,12 +210,13 @@ __device__ __forceinline__ Words micro_operation(int code, const Words& a, const
     return result;
   }
   switch (code) {
-#define MICRO(name, arity, to, from)                                                                               \
-  case micro_code_##name:                                                                                          \
-    if constexpr (!is_random(micro_code_##name)) {                                                                 \
-      _Pragma("unroll") for (int k = 0; k < 4; ++k) result.w[k] = micro_##name(a.w[k], b.w[k], c.w[k], index + k); \
-      return result;                                                                                               \
-    }                                                                                                              \
+#define MICRO(name, arity, to, from)                                           \
+  case micro_code_##name:                                                      \
+    if constexpr (!is_random(micro_code_##name)) {                             \
+      _Pragma("unroll") for (int k = 0; k < 4; ++k) result.w[k] =              \
+          micro_##name(a.w[k], b.w[k], c.w[k], static_cast<Index>(index + k)); \
+      return result;                                                           \
+    }                                                                          \
     break;
 #include "../core/micro.def"
 #undef MICRO

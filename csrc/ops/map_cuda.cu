@@ -152,8 +152,8 @@ __global__ void __launch_bounds__(kMaxThreads) map_kernel(const __grid_constant_
     }
     for (int m = 0; m < p.n_code; ++m) {
       const Instruction op = p.code[m];
-      slot(op.target) = micro_operation(op.code, operand(op.operand[0]), operand(op.operand[1]), operand(op.operand[2]),
-                                        static_cast<int64_t>(first));
+      slot(op.target) =
+          micro_operation(op.code, operand(op.operand[0]), operand(op.operand[1]), operand(op.operand[2]), first);
     }
     for (int k = 0; k < p.n_out; ++k) write_output(p.out[k], operand(p.out[k].source), first, count);
   }
