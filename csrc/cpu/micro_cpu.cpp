@@ -110,6 +110,21 @@ SCALAR(floor_f, __builtin_floorf(x))
 SCALAR(ceil_f, __builtin_ceilf(x))
 SCALAR(round_f, __builtin_rintf(x))
 SCALAR(trunc_f, __builtin_truncf(x))
+// Below 2^-14 float16's numbers are the multiples of 2^-24, to which a sum with 0.5 rounds.
+BERRANTE_INLINE vf nearest_f16(vf x) {
+  const vu bits = (vu)as_int(x);
+  const vf size = absolute(x), normal = as_float((vi)((bits + 0xfffu + ((bits >> 13) & 1u)) & 0xffffe000u));
+  const vi sign = (vi)(bits & 0x80000000u);
+  const vf small = as_float(as_int((size + 0.5f) - 0.5f) | sign);
+  const vf large = as_float(as_int(splat(kInfinity)) | sign);
+  return select(x != x, x, select(size < 0x1p-14f, small, select(size >= 65520.0f, large, normal)));
+}
+BERRANTE_INLINE vf nearest_bf16(vf x) {
+  const vu bits = (vu)as_int(x);
+  return select(x != x, x, as_float((vi)((bits + 0x7fffu + ((bits >> 16) & 1u)) & 0xffff0000u)));
+}
+UNARY(round_f16, nearest_f16(x))
+UNARY(round_bf16, nearest_bf16(x))
 SCALAR(sin_f, __builtin_sinf(x))
 SCALAR(cos_f, __builtin_cosf(x))
 SCALAR(tan_f, __builtin_tanf(x))

@@ -54,6 +54,19 @@ __device__ __forceinline__ void philox(Word a, Word b, int64_t block, uint32_t w
   word[2] = c2;
   word[3] = c3;
 }
+// Below 2^-14 float16's numbers are the multiples of 2^-24, to which a sum with 0.5 rounds.
+__device__ __forceinline__ float nearest_f16(float x) {
+  const auto bits = static_cast<uint32_t>(__float_as_int(x));
+  const float size = fabsf(x);
+  if (x != x) return x;
+  if (size < 0x1p-14f) return copysignf((size + 0.5f) - 0.5f, x);
+  if (size >= 65520.0f) return copysignf(__int_as_float(0x7f800000), x);
+  return __int_as_float(wrap((bits + 0xfffu + ((bits >> 13) & 1u)) & 0xffffe000u));
+}
+__device__ __forceinline__ float nearest_bf16(float x) {
+  const auto bits = static_cast<uint32_t>(__float_as_int(x));
+  return x != x ? x : __int_as_float(wrap((bits + 0x7fffu + ((bits >> 16) & 1u)) & 0xffff0000u));
+}
 __device__ __forceinline__ float unit(uint32_t word) { return static_cast<float>(word >> 8) * 0x1p-24f; }
 
 #define MICRO_FUNCTION(name)                                                                     \
@@ -111,6 +124,8 @@ FLOAT(floor_f, floorf(x))
 FLOAT(ceil_f, ceilf(x))
 FLOAT(round_f, rintf(x))
 FLOAT(trunc_f, truncf(x))
+FLOAT(round_f16, nearest_f16(x))
+FLOAT(round_bf16, nearest_bf16(x))
 FLOAT(sin_f, sinf(x))
 FLOAT(cos_f, cosf(x))
 FLOAT(tan_f, tanf(x))

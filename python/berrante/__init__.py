@@ -39,7 +39,18 @@ __version__ = "0.1.0"
 # Loaded when first asked for: they need files or other packages.
 _LAZY = {
     name: name
-    for name in ("cli", "compat", "config", "datasets", "dtype_policies", "preprocessing", "saving", "wrappers", "zoo")
+    for name in (
+        "cli",
+        "compat",
+        "config",
+        "datasets",
+        "dtype_policies",
+        "mixed_precision",
+        "preprocessing",
+        "saving",
+        "wrappers",
+        "zoo",
+    )
 }
 _LAZY |= {"backend": "compat.backend", "tree": "compat.tree"}
 

@@ -16,7 +16,7 @@ _FORMATS = ("channels_last", "channels_first")
 
 
 def floatx() -> str:
-    """The default float type's name. Whatever it says, berrante computes in float32."""
+    """The default float type's name, and with it that of the dtype policy; variables are float32 whatever it says."""
     return str(_values["floatx"])
 
 
@@ -57,7 +57,7 @@ def dtype_policy() -> Any:
 
 
 def set_dtype_policy(policy: Any) -> None:
-    """Sets the dtype policy of layers made from now on; berrante computes in float32 whatever it says."""
+    """Sets the dtype policy of layers made from now on; a float32 policy at first."""
     from berrante import dtype_policies
 
     dtype_policies.set_dtype_policy(policy)

@@ -1,7 +1,8 @@
 """Dtype policies: the names that Keras scripts give to compute and variable dtypes, after keras.dtype_policies.
 
-berrante computes in float32 and keeps weights in float32 whatever a policy says; a policy is kept, shown and saved, so that
-scripts and files that name one run and come back as they were.
+`mixed_bfloat16` and `mixed_float16` (and the plain 16-bit names) make layers compute in 16 bits: float inputs and weights are
+rounded to the type, products are summed in float32, and every operation's result is rounded. Weights, losses, metrics,
+optimizers and the statistics of normalisations stay float32. Other float dtypes compute in float32.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ class DTypePolicy:
 
     @property
     def compute_dtype(self) -> str:
-        """The type that computations name; berrante's own is float32."""
+        """The type of computations."""
         return _MIXED.get(self.name, self.name)
 
     @property
@@ -61,10 +62,11 @@ class DTypePolicy:
         return "float32" if self.name in _MIXED else self.name
 
     def convert_input(self, x: Any, autocast: bool, dtype: Any) -> Any:
-        """x as a tensor."""
+        """x as a tensor; floats in the dtype with autocast."""
         from berrante import ops
 
-        return ops.convert_to_tensor(x) if not hasattr(x, "shape") else x
+        x = ops.convert_to_tensor(x)
+        return ops.cast(x, dtype) if autocast and str(x.dtype).startswith(("float", "bfloat")) else x
 
     def get_config(self) -> dict[str, Any]:
         return {"name": self.name}

@@ -16,7 +16,7 @@ import numpy as np
 from berrante.graph import trace
 from berrante.graph.elementwise import Elementwise, MicroBuilder
 from berrante.graph.op import as_tensor
-from berrante.graph.primitives import cast, reshape, slice_
+from berrante.graph.primitives import cast, floating, reshape, slice_
 from berrante.graph.tensor import DTYPES, Node, Tensor, TensorSpec
 from berrante.graph.variable import Variable
 from berrante.ops import creation, nn, reduction
@@ -252,7 +252,7 @@ def dropout(inputs: Any, rate: float, noise_shape: Shape | None = None, seed: An
 
     Where noise_shape is 1, a whole dimension shares its fate.
     """
-    x = cast(inputs, "float32")
+    x = floating(inputs)
     if not 0 <= rate <= 1:
         raise ValueError(f"[dropout] expected rate from 0 to 1; received {rate}")
     if rate == 0:
@@ -261,7 +261,7 @@ def dropout(inputs: Any, rate: float, noise_shape: Shape | None = None, seed: An
         return e.multiply(x, 0.0)
     words = _words(draw_seed(seed))
     if noise_shape is None:
-        result: Tensor = _dropout(x, *words, rate=float(rate), dtype="float32")
+        result: Tensor = _dropout(x, *words, rate=float(rate), dtype=x.dtype)
         return result
     mask_shape = tuple(n if m is None else int(m) for m, n in zip(noise_shape, x.shape, strict=True))
     mask: Tensor = _dropout(creation.ones(mask_shape), *words, rate=float(rate), dtype="float32")
@@ -280,7 +280,7 @@ def binomial(shape: Shape, counts: int, probabilities: float, seed: Any = None, 
 
 def categorical(logits: Any, num_samples: int, dtype: Any = "int32", seed: Any = None) -> Tensor:
     """Classes drawn from each row of logits [N, K], as [N, num_samples] (Gumbel's maximum)."""
-    x = cast(logits, "float32")
+    x = floating(logits)
     u = _draw(_uniform, (x.shape[0], num_samples, x.shape[1]), seed, "float32")
     gumbel = e.negative(e.log(e.negative(e.log(e.add(u, 2.0**-25)))))
     return cast(reduction.argmax(e.add(reshape(nn.log_softmax(x), (x.shape[0], 1, x.shape[1])), gumbel), -1), dtype)

@@ -36,7 +36,7 @@ _THREE: dict[str, tuple[str, ...]] = {
     "initializers": ("berrante.initializers", "berrante.compat.serialization"),
     "layers": ("berrante.layers", "berrante.compat.serialization"),
     "legacy": ("berrante.compat.legacy",),
-    "mixed_precision": ("berrante.dtype_policies", "berrante.compat.keras3"),
+    "mixed_precision": ("berrante.mixed_precision", "berrante.dtype_policies"),
     "losses": ("berrante.losses", "berrante.compat.serialization"),
     "metrics": ("berrante.metrics", "berrante.compat.serialization"),
     "models": ("berrante.models",),

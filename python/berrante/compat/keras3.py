@@ -109,9 +109,6 @@ def is_interactive_logging_enabled() -> bool:
     return True
 
 
-global_policy, set_global_policy = dtype_policy, set_dtype_policy
-
-
 def enable_unsafe_deserialization() -> None:
     """Refused: nothing may turn the guards of files off."""
     raise ValueError("enable_unsafe_deserialization: berrante never runs code from files; register classes instead")

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
-
+from berrante.graph.formats import is_float
 from berrante.graph.op import GradientRule, Op, as_tensor
-from berrante.graph.tensor import DTYPES, Node, Tensor, TensorSpec
+from berrante.graph.tensor import Node, Tensor, TensorSpec
+from berrante.graph.trace import constant
 
-_RANK = {"bool": 0, "uint8": 1, "int32": 2, "float32": 3}
+_RANK = {"bool": 0, "uint8": 1, "int32": 2, "float16": 3, "bfloat16": 3, "float32": 4}
 
 
 class BroadcastError(ValueError):
@@ -42,7 +42,9 @@ def broadcast_shapes(op: str, *shapes: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def promote(*dtypes: str) -> str:
-    """The widest of bool, uint8, int32, float32."""
+    """The widest of bool, uint8, int32, float16 or bfloat16, float32; both 16-bit floats together give float32."""
+    if "float16" in dtypes and "bfloat16" in dtypes:
+        return "float32"
     return max(dtypes, key=_RANK.__getitem__)
 
 
@@ -97,17 +99,17 @@ class Elementwise(Op):
         weak = ["float32" if isinstance(x, float) else "bool" if isinstance(x, bool) else "int32"
                 for x in tensors if not isinstance(x, Tensor)]  # fmt: skip
         dtype = promote(*strong) if strong else promote(*weak)
-        if "float32" in weak:
+        if "float32" in weak and not is_float(dtype):
             dtype = "float32"
         elif "int32" in weak and dtype == "bool":
             dtype = "int32"
-        if self._compute is not None and not self._mixed:
+        if self._compute is not None and not self._mixed and not is_float(dtype):
             dtype = promote(dtype, self._compute)
         result: list[Tensor] = []
         for i, x in enumerate(tensors):
             if not isinstance(x, Tensor):
                 kind = "bool" if self._mixed and i == 0 else dtype
-                result.append(Tensor(TensorSpec((), kind), np.asarray(x, DTYPES[kind])))
+                result.append(constant(x, kind))
             elif x.dtype == dtype or (self._mixed and i == 0):
                 result.append(x)
             else:
@@ -135,7 +137,7 @@ def typed(name: str) -> Micro:
     """The micro-program of one micro-operation with a float and an int form: `add` is add_f or add_i."""
 
     def micro(builder: MicroBuilder, node: Node, *registers: Any) -> Any:
-        return builder.emit(name + ("_f" if node.inputs[0].dtype == "float32" else "_i"), *registers)
+        return builder.emit(name + ("_f" if is_float(node.inputs[0].dtype) else "_i"), *registers)
 
     return micro
 

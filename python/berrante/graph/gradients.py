@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from berrante.graph import rules
-from berrante.graph.primitives import broadcast_to
+from berrante.graph.formats import is_float
+from berrante.graph.primitives import broadcast_to, cast
 from berrante.graph.tensor import DTYPES, Node, Tensor, TensorSpec
 
 
@@ -59,7 +60,8 @@ def gradients(
     for i, target in enumerate(targets):
         seed = None if output_gradients is None else output_gradients[i]
         if seed is None:
-            seed = Tensor(TensorSpec((), "float32"), np.ones((), np.float32))
+            kind = target.dtype if is_float(target.dtype) else "float32"
+            seed = Tensor(TensorSpec((), kind), np.ones((), np.float32))
         add(target, broadcast_to(seed, target.shape))
 
     for node in reversed(_nodes_between(targets, source_set, barriers)):
@@ -73,9 +75,9 @@ def gradients(
                 node, *(_zeros(y.spec) if dy is None else dy for y, dy in zip(node.outputs, dys, strict=True))
             )
         for x, dx in zip(node.inputs, grads, strict=True):
-            if dx is None or x.dtype != "float32" or (x.node is None and x not in source_set):
+            if dx is None or not is_float(x.dtype) or (x.node is None and x not in source_set):
                 continue
             if dx.shape != x.shape:
                 raise AssertionError(f"gradient rule of {node.op.name} gave shape {dx.shape} for {x.shape}")
-            add(x, dx)
+            add(x, cast(dx, x.dtype))
     return [total.get(source) for source in sources]

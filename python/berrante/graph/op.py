@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from berrante.graph import trace
+from berrante.graph.formats import is_float
 from berrante.graph.tensor import DTYPES, Node, Tensor, TensorSpec, standard_dtype
 from berrante.runtime.device_arrays import is_on_device, to_host
 
@@ -78,9 +79,19 @@ class Op:
         """Operands as tensors."""
         return tuple(as_tensor(x) for x in inputs)
 
+    def _typed(self, specs: Specs, inputs: tuple[Tensor, ...], attrs: dict[str, Any]) -> Specs:
+        """The outputs' specs: 16-bit floats where all operands that are floats are of that one type, else float32."""
+        floats = {t.dtype for t in inputs if is_float(t.dtype)}
+        if floats <= {"float32"} or "dtype" in attrs:
+            return specs
+        kind = floats.pop() if len(floats) == 1 else "float32"
+        if isinstance(specs, TensorSpec):
+            return specs._replace(dtype=kind) if is_float(specs.dtype) else specs
+        return tuple(s._replace(dtype=kind) if is_float(s.dtype) else s for s in specs)
+
     def __call__(self, *inputs: Any, **attrs: Any) -> Any:
         tensors = self.prepare(inputs)
-        specs = self.infer(*tensors, **attrs)
+        specs = self._typed(self.infer(*tensors, **attrs), tensors, attrs)
         single = isinstance(specs, TensorSpec)
         spec_tuple: tuple[TensorSpec, ...] = (specs,) if isinstance(specs, TensorSpec) else specs
         graph = None
@@ -125,7 +136,7 @@ def as_tensor(x: Any, dtype: str | None = None) -> Tensor:
         if not is_on_device(x):
             raise
         array = to_host(x)
-    if array.dtype.kind not in "fiub":
+    if array.dtype.kind not in "fiub" and array.dtype.name != "bfloat16":
         what = f"an array of dtype {array.dtype}" if isinstance(x, np.ndarray) else repr(x)
         raise TypeError(f"expected real numbers or a tensor; received {what}")
     return trace.constant(array, dtype or standard_dtype(array.dtype))

@@ -10,6 +10,7 @@ from math import prod
 from typing import Any
 
 from berrante.graph.elementwise import Elementwise, MicroBuilder
+from berrante.graph.formats import is_float
 from berrante.graph.op import Alias, KernelCall, Op, as_tensor
 from berrante.graph.tensor import Node, Tensor, TensorSpec, standard_dtype
 
@@ -19,10 +20,10 @@ from berrante.graph.tensor import Node, Tensor, TensorSpec, standard_dtype
 def _cast_micro(builder: MicroBuilder, node: Node, x: Any) -> Any:
     source, target = node.inputs[0].dtype, node.attrs["dtype"]
     if target == "bool":
-        return builder.emit("ne_f" if source == "float32" else "ne_i", x, builder.constant(0))
-    if source == "float32" and target != "float32":
+        return builder.emit("ne_f" if is_float(source) else "ne_i", x, builder.constant(0))
+    if is_float(source) and not is_float(target):
         x = builder.emit("to_i", x)
-    elif source != "float32" and target == "float32":
+    elif not is_float(source) and is_float(target):
         return builder.emit("to_f", x)
     return builder.emit("and_i", x, builder.constant(255)) if target == "uint8" else x
 
@@ -32,13 +33,19 @@ class _Cast(Elementwise):
         return (as_tensor(inputs[0]),)
 
 
-_cast = _Cast("cast", _cast_micro, lambda node, dy: [dy if node.inputs[0].dtype == "float32" else None])
+_cast = _Cast("cast", _cast_micro, lambda node, dy: [dy if is_float(node.inputs[0].dtype) else None])
 
 
 def cast(x: Any, dtype: Any) -> Tensor:
     """`x` with another dtype; floats are truncated on their way to integers."""
     x, dtype = as_tensor(x), standard_dtype(dtype)
     return x if x.dtype == dtype else _cast(x, dtype=dtype)
+
+
+def floating(x: Any) -> Tensor:
+    """`x` as floats: a float32 or 16-bit tensor as it is, anything else as float32."""
+    x = as_tensor(x)
+    return x if is_float(x.dtype) else cast(x, "float32")
 
 
 # --- identity, broadcast, stop_gradient -----------------------------------------------------------------------------
@@ -291,7 +298,7 @@ def _grad_reduce(node: Node, dy: Tensor) -> list[Tensor]:
     if kind == "prod":
         return [rules.divide(rules.multiply(dy, y), x)]
     # Extremes share the gradient evenly, as Keras' backends do.
-    hit = cast(rules.equal(x, y), "float32")
+    hit = cast(rules.equal(x, y), x.dtype)
     return [rules.divide(rules.multiply(hit, dy), _expand(reduce(hit, axes, "sum"), axes, x.shape))]
 
 

@@ -45,6 +45,7 @@ class Program:
             inputs = [graph.add_input(spec) for spec in self.specs]
             self._structure = function(*inputs)
             outputs = [as_tensor(x) for x in flatten(self._structure) if x is not None]
+        self.output_dtypes = [t.dtype for t in outputs]
         plan, lowering = lower(graph, outputs)
         optimize(plan, _updates(graph, lowering), lanes=self.device.is_cpu)
         places, size = assign_arena(plan)
@@ -83,7 +84,8 @@ class Program:
     def __call__(self, *arrays: Any) -> Any:
         """Runs on concrete arrays of exactly the program's shapes; gives arrays in the function's nesting.
 
-        They are NumPy arrays, or DeviceArrays if one of the inputs lies in the program's device memory.
+        They are NumPy arrays, or DeviceArrays if one of the inputs lies in the program's device memory; those of 16-bit
+        tensors are of float32 (graph/formats.py).
         """
         prepared: list[Any] = []
         for i, (array, spec) in enumerate(zip(arrays, self.specs, strict=True)):

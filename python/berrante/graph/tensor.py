@@ -12,12 +12,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from berrante.graph.formats import ROUNDING, is_float, outside
+
 if TYPE_CHECKING:
     from berrante.graph.op import Op
     from berrante.graph.trace import Graph
 
 DTYPES: dict[str, np.dtype] = {
     "float32": np.dtype(np.float32),
+    "float16": np.dtype(np.float32),  # in memory (formats.py)
+    "bfloat16": np.dtype(np.float32),
     "int32": np.dtype(np.int32),
     "uint8": np.dtype(np.uint8),
     "bool": np.dtype(np.bool_),
@@ -30,17 +34,17 @@ _positions = itertools.count()
 
 
 def standard_dtype(dtype: Any) -> str:
-    """The name of the kernels' dtype for any real dtype: float64 and float16 give float32, int64 gives int32."""
+    """The name of the tensors' dtype for any real dtype: float64 gives float32, int64 gives int32."""
     if isinstance(dtype, str) and dtype in DTYPES:
         return dtype
     if dtype is float:
-        return "float32"
-    if isinstance(dtype, str) and dtype == "bfloat16":
         return "float32"
     try:
         numpy_dtype = np.dtype(dtype)
     except TypeError:
         raise ValueError(f"expected a real dtype; received {dtype!r}") from None
+    if numpy_dtype.name in ROUNDING:
+        return numpy_dtype.name
     if numpy_dtype.kind == "u" and numpy_dtype.itemsize == 1:
         return "uint8"
     if numpy_dtype.kind not in _NEAREST:
@@ -132,11 +136,11 @@ class Tensor:
         return self.value
 
     def numpy(self) -> np.ndarray:
-        """The value as a NumPy array."""
-        return self._concrete("numpy()")
+        """The value as a NumPy array; bfloat16 as float32 where the package ml_dtypes is not installed."""
+        return outside(self._concrete("numpy()"), self.dtype)  # type: ignore[no-any-return]
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        value = self._concrete("Conversion to a NumPy array")
+        value = outside(self._concrete("Conversion to a NumPy array"), self.dtype)
         if dtype is not None and np.dtype(dtype) != value.dtype:
             return value.astype(dtype)
         return value.copy() if copy else value
@@ -154,8 +158,8 @@ class Tensor:
         return int(self._concrete("int()").item())
 
     def __index__(self) -> int:
-        if self.dtype == "float32":
-            raise TypeError(f"a float32 tensor of shape {self.shape} cannot be an index")
+        if is_float(self.dtype):
+            raise TypeError(f"a {self.dtype} tensor of shape {self.shape} cannot be an index")
         return int(self._concrete("Use as an index").item())
 
     def __bool__(self) -> bool:
@@ -172,6 +176,6 @@ class Tensor:
     def __repr__(self) -> str:
         if self.value is None:
             return f"<symbolic Tensor shape={self.shape} dtype={self.dtype}>"
-        return f"<Tensor shape={self.shape} dtype={self.dtype} {self.value!r}>"
+        return f"<Tensor shape={self.shape} dtype={self.dtype} {self.numpy()!r}>"
 
     __hash__ = object.__hash__

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from berrante.graph.formats import ROUNDING, rounded
 from berrante.graph.tensor import DTYPES, Tensor, TensorSpec
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ class _State(threading.local):
     def __init__(self) -> None:
         self.graph: Graph | None = None
         self.tapes: list[Any] = []
+        self.autocast: str | None = None  # the 16-bit dtype in which float32 variables are read
 
 
 state = _State()
@@ -123,6 +125,16 @@ def read(variable: Variable) -> Tensor:
     return Tensor(variable.spec, value=variable.array)
 
 
+@contextmanager
+def autocast(dtype: str | None) -> Iterator[None]:
+    """Inside, float32 variables that allow it read as tensors of this 16-bit dtype (None: as they are)."""
+    outer, state.autocast = state.autocast, dtype
+    try:
+        yield
+    finally:
+        state.autocast = outer
+
+
 def assign(variable: Variable, value: Any) -> None:
     """Records an assignment in the current trace."""
     from berrante.graph.op import as_tensor
@@ -141,4 +153,6 @@ def assign(variable: Variable, value: Any) -> None:
 def constant(value: Any, dtype: str) -> Tensor:
     """A concrete tensor of a given dtype."""
     array = np.ascontiguousarray(value, dtype=DTYPES[dtype]).reshape(np.shape(value))
+    if dtype in ROUNDING:
+        array = rounded(array, dtype)
     return Tensor(TensorSpec(array.shape, dtype), value=array)

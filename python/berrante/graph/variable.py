@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from berrante.graph import scopes, trace
+from berrante.graph.formats import is_float
 from berrante.graph.tensor import DTYPES, Tensor, TensorSpec, standard_dtype
 from berrante.runtime.device_arrays import to_host
 from berrante.runtime.placement import Mirror
@@ -73,6 +74,12 @@ def _spend(name: str, shape: Sequence[int]) -> None:
         _budget.elements -= size
 
 
+def _stored(dtype: Any) -> str:
+    """The dtype of a variable: floats of all sizes are kept as float32."""
+    kind = standard_dtype(dtype)
+    return "float32" if is_float(kind) else kind
+
+
 class Storage(Mirror):
     """A flat, 64-byte aligned buffer of one dtype, with a copy on the device where programs use it."""
 
@@ -111,18 +118,19 @@ class Variable:
         if callable(initializer):
             if shape is None:
                 raise ValueError(f'variable "{name}": an initializer needs a shape; received shape=None')
-            kind = standard_dtype(dtype or "float32")
+            kind = _stored(dtype or "float32")
             _spend(name, shape)
             with trace.suspended():
                 value = np.asarray(initializer(tuple(int(n) for n in shape), dtype=kind))
         else:
             value = np.asarray(initializer)
-            kind = standard_dtype(dtype or value.dtype)
+            kind = _stored(dtype or value.dtype)
         if shape is not None and tuple(shape) != value.shape:
             raise ValueError(f'variable "{name}": expected a value of shape {tuple(shape)}; received {value.shape}')
         self.shape: tuple[int, ...] = value.shape
         self.dtype = kind
         self.trainable = trainable
+        self.autocast = True  # may be read in a layer's 16-bit dtype
         self.name = name
         outer = scopes.current_path()
         self.path = f"{outer}/{name}" if outer else name
@@ -137,7 +145,7 @@ class Variable:
         """For copies and pickles: the value and what it is, without its place and the programs that know that."""
         kept = {
             k: getattr(self, k)
-            for k in ("trainable", "name", "path", "constraint", "regularizer", "overwrite_with_gradient")
+            for k in ("trainable", "autocast", "name", "path", "constraint", "regularizer", "overwrite_with_gradient")
         }
         return Variable, (self.numpy(), self.shape, self.dtype), kept
 
@@ -176,10 +184,16 @@ class Variable:
 
     @property
     def value(self) -> Tensor:
-        """The current value: symbolic inside a trace."""
+        """The current value: symbolic inside a trace; in 16 bits inside a layer that computes so."""
         scope = scopes.stateless_scope()
         kept = None if scope is None else scope.get_current_value(self)
-        return trace.read(self) if kept is None else kept
+        value = trace.read(self) if kept is None else kept
+        kind = trace.state.autocast
+        if kind is None or self.dtype != "float32" or not self.autocast:
+            return value
+        from berrante.graph.primitives import cast
+
+        return cast(value, kind)
 
     @property
     def array(self) -> np.ndarray:
@@ -207,7 +221,7 @@ class Variable:
         array = to_host(value)
         if array.shape != self.shape:
             raise ValueError(f'variable "{self.name}": expected a value of shape {self.shape}; received {array.shape}')
-        if array.dtype.kind not in "fiub":
+        if array.dtype.kind not in "fiub" and array.dtype.name != "bfloat16":
             raise ValueError(f'variable "{self.name}": expected real numbers; received dtype {array.dtype}')
         if self.storage.array.size != self.size:
             self.storage.pull()  # the rest of the buffer keeps its values

@@ -16,14 +16,16 @@ import numpy as np
 from berrante import constraints as constraints_module
 from berrante import dtype_policies, initializers, ops, regularizers
 from berrante.graph.elementwise import BroadcastError
+from berrante.graph.formats import ROUNDING, is_float
 from berrante.graph.keras_tensor import FunctionalNode, KerasTensor, infer_outputs
 from berrante.graph.op import as_tensor
 from berrante.graph.tape import flatten, map_structure
 from berrante.graph.tensor import Tensor, standard_dtype
+from berrante.graph.trace import autocast
 from berrante.graph.variable import Variable, are_filled_later
 from berrante.layers import tracking
 from berrante.layers.configuration import Configurable, is_users, map_shapes
-from berrante.layers.masking import carry_mask, has_mask, masks_of
+from berrante.layers.masking import as_float_type, carry_mask, has_mask, masks_of
 from berrante.layers.naming import reset_names, snake_case, unique_name
 from berrante.layers.spec import InputSpec, check_input
 from berrante.random import SeedGenerator
@@ -49,7 +51,8 @@ class Layer(Configurable):
     Args:
         activity_regularizer: a penalty on the output.
         trainable: whether optimizers may change the weights.
-        dtype: a dtype or dtype policy; all are accepted and computed in float32.
+        dtype: a dtype or dtype policy: `mixed_bfloat16` and `mixed_float16` compute in 16 bits with float32 weights.
+        autocast: whether float inputs and weights are taken in the compute dtype.
         name: unique in a model; by default from the class.
         input_shape, batch_input_shape, input_dim: the first layer's input, without (with) the batch.
     """
@@ -58,6 +61,10 @@ class Layer(Configurable):
     supports_masking = False
     # Whether layers of the class need no building: berrante's own without a build. A user's build turns that off.
     _stateless = False
+    # Whether the layer is made of layers that have compute dtypes of their own (a model).
+    _composed = False
+    # Whether the layer computes in float32 whatever its policy; its output is of the compute dtype.
+    _wide = False
     # What _setup makes.
     _layers: list[Layer]
     _variables: list[Variable]
@@ -155,6 +162,7 @@ class Layer(Configurable):
             initializers.get(chosen), shape, kind, trainable, name or f"variable{len(self._variables) or ''}"
         )
         variable.path = f"{self.name}/{variable.name}"
+        variable.autocast = bool(autocast)
         variable.regularizer = regularizers.get(regularizer)
         variable.constraint = constraints_module.get(constraint)
         self._track(variable)
@@ -325,7 +333,7 @@ class Layer(Configurable):
         context.training = training
         context.depth += 1
         try:
-            outputs = self.call(*args, **kwargs)
+            outputs = self._compute(args, kwargs)
             if self.activity_regularizer is not None:
                 self._losses.extend(self._activity_penalty(y) for y in flatten(outputs))
             if previous is not None or self.supports_masking:
@@ -339,6 +347,25 @@ class Layer(Configurable):
         """The mean over the samples."""
         batch = max(1, y.shape[0]) if y.shape else 1
         return ops.divide(self.activity_regularizer(y), float(batch))
+
+    def _compute(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """`call` in the layer's compute dtype: on float inputs of that type, with its weights read in that type."""
+        kind = self._float_type()
+        if kind is not None and self.autocast:
+            types = (kind, "float32") if self._wide else (kind,)
+            args = tuple(as_float_type(a, *types) for a in args)
+            kwargs = {k: as_float_type(a, *types) for k, a in kwargs.items()}
+        halved = kind in ROUNDING
+        with autocast(kind if halved and self.autocast and not self._wide else None):
+            outputs = self.call(*args, **kwargs)
+        return outputs if kind is None or not halved or is_users(type(self)) else as_float_type(outputs, kind)
+
+    def _float_type(self) -> str | None:
+        """The compute dtype as tensors have it; None if it is no float's, or if inner layers have their own."""
+        if self._composed and not is_users(type(self)):
+            return None
+        kind = standard_dtype(self.compute_dtype)
+        return kind if is_float(kind) else None
 
     def _fill_mask(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Hands the input's mask to a call that takes one; gives the first input's mask."""
@@ -458,7 +485,7 @@ class Layer(Configurable):
 
     @property
     def dtype_policy(self) -> dtype_policies.DTypePolicy:
-        """What the layer calls its dtypes; it computes in float32 whatever they are."""
+        """The dtypes of the layer's computation and weights."""
         policy = self._dtype_policy
         return policy[self.path] if isinstance(policy, dtype_policies.DTypePolicyMap) else policy
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
+from berrante.graph.formats import is_float
+from berrante.graph.primitives import cast
 from berrante.graph.tape import flatten, map_structure
 from berrante.graph.tensor import Tensor
 
@@ -22,6 +24,22 @@ def set_mask(x: Any, mask: Any) -> None:
     """Gives a tensor a mask."""
     if isinstance(x, Tensor):
         x._keras_mask = mask
+
+
+def as_float_type(structure: Any, *dtypes: str) -> Any:
+    """Float tensors in their nesting, cast to these dtypes one after the other; they keep their masks."""
+
+    def convert(x: Any) -> Any:
+        if not isinstance(x, Tensor) or not is_float(x.dtype):
+            return x
+        y = x
+        for dtype in dtypes:
+            y = cast(y, dtype)
+        if y is not x:
+            set_mask(y, get_mask(x))
+        return y
+
+    return map_structure(convert, structure)
 
 
 def masks_of(structure: Any) -> Any:

@@ -25,6 +25,7 @@ class Affine(Layer):
     """A layer that scales by gamma and shifts by beta: the arguments that normalisations share."""
 
     supports_masking = True
+    _wide = True  # statistics need float32
     fields: tuple[str, ...] = (
         "epsilon", "center", "scale", "beta_initializer", "gamma_initializer", "beta_regularizer",
         "gamma_regularizer", "beta_constraint", "gamma_constraint",
@@ -172,6 +173,8 @@ class LayerNormalization(Affine):
 
 class RMSNormalization(Layer):
     """Divides each sample by its root mean square over axes, then scales (Zhang and Sennrich, 2019)."""
+
+    _wide = True
 
     fields = ("axis", "epsilon")
 

@@ -20,6 +20,7 @@ class Model(Trainer, Layer):
     """
 
     _graph: FunctionGraph | None
+    _composed = True
 
     def __init__(
         self, *args: Any, inputs: Any = None, outputs: Any = None, name: str | None = None, **kwargs: Any

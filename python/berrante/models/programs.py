@@ -14,6 +14,7 @@ import numpy as np
 from berrante import ops
 from berrante.data import ArrayData, pack, specs_of
 from berrante.graph import trace
+from berrante.graph.formats import outside
 from berrante.graph.program import Program
 from berrante.graph.tape import map_structure
 from berrante.graph.tensor import Tensor
@@ -134,7 +135,9 @@ class Programs(Steps):
         program = self._program(kind, batch, batch.size)
         if kind != "predict":
             self._check_data(batch)
-        return map_structure(public, program(*batch.leaves))
+        result = map_structure(public, program(*batch.leaves))
+        dtypes = iter(program.output_dtypes)
+        return map_structure(lambda x: None if x is None else outside(x, next(dtypes)), result)
 
     def _logs(self, kind: str, result: Any) -> dict[str, Any]:
         """Results as Python numbers, by sorted name."""

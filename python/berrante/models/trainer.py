@@ -73,13 +73,19 @@ class Trainer(Programs):
         weighted_metrics: Any = None, run_eagerly: bool = False, steps_per_execution: int = 1, jit_compile: Any = "auto",
         auto_scale_loss: bool = True, **kwargs: Any,
     ) -> None:  # fmt: skip
-        """Chooses optimizer, loss and metrics. Which weights train is decided here, as `trainable` stands now."""
+        """Chooses optimizer, loss and metrics. Which weights train is decided here, as `trainable` stands now.
+
+        auto_scale_loss: with the policy mixed_float16, the optimizer is put into a LossScaleOptimizer.
+        """
         if kwargs:
             raise TypeError(f"compile() got unexpected arguments: {', '.join(sorted(kwargs))}")
         from berrante import optimizers as module
 
         check_positive("steps_per_execution", steps_per_execution)
         chosen = module.get(optimizer)
+        mixed = self.dtype_policy.name == "mixed_float16"  # type: ignore[attr-defined]
+        if auto_scale_loss and mixed and chosen is not None and not isinstance(chosen, module.LossScaleOptimizer):
+            chosen = module.LossScaleOptimizer(chosen, name="loss_scale_optimizer")
         check_kinds(loss_weights, metrics, weighted_metrics)
         self._compile_arguments = {
             "optimizer": chosen, "loss": loss, "loss_weights": loss_weights, "metrics": metrics,

@@ -13,7 +13,7 @@ import numpy as np
 
 from berrante.graph import primitives as p
 from berrante.graph.op import as_tensor
-from berrante.graph.primitives import cast
+from berrante.graph.primitives import floating
 from berrante.graph.tensor import Tensor
 from berrante.ops.conv import pair
 from berrante.ops.linalg import tensordot
@@ -29,7 +29,7 @@ def _windows(n: int, m: int) -> list[tuple[int, int]]:
 def _pooled(
     name: str, inputs: Any, output_size: Any, data_format: str | None, pool: Callable[[Tensor, int, int], Tensor]
 ) -> Tensor:  # fmt: skip
-    x = cast(as_tensor(inputs), "float32")
+    x = floating(as_tensor(inputs))
     if len(x.shape) not in (3, 4):
         raise ValueError(f"[{name}] expected 3-D or 4-D input; received shape {x.shape}")
     if data_format not in (None, "channels_last", "channels_first"):

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from berrante.graph import primitives as p
+from berrante.graph.formats import is_float
 from berrante.graph.op import as_tensor
-from berrante.graph.primitives import cast
+from berrante.graph.primitives import cast, floating
 from berrante.graph.tensor import Tensor
 from berrante.ops import elementwise as e
 from berrante.ops.creation import _constant
@@ -29,20 +30,20 @@ def concrete(name: str, *xs: Any) -> list[np.ndarray]:
 @public
 def fabs(x: Any) -> Tensor:
     """|x| as float32."""
-    return e.absolute(cast(x, "float32"))
+    return e.absolute(floating(x))
 
 
 @public
 def cbrt(x: Any) -> Tensor:
     """The cube root, of negative numbers too."""
-    x = cast(x, "float32")
+    x = floating(x)
     return e.multiply(e.sign(x), e.power(e.absolute(x), 1.0 / 3.0))
 
 
 @public
 def exp2(x: Any) -> Tensor:
     """2 to the x."""
-    return e.exp(e.multiply(cast(x, "float32"), math.log(2.0)))
+    return e.exp(e.multiply(floating(x), math.log(2.0)))
 
 
 @public
@@ -54,7 +55,7 @@ def erfc(x: Any) -> Tensor:
 @public
 def erfinv(x: Any) -> Tensor:
     """The inverse of erf on (-1, 1), by Giles' polynomials (2012)."""
-    x = cast(x, "float32")
+    x = floating(x)
     w = e.negative(e.log(e.multiply(e.subtract(1.0, x), e.add(x, 1.0))))
     near = (2.81022636e-08, 3.43273939e-07, -3.5233877e-06, -4.39150654e-06, 0.00021858087, -0.00125372503,
             -0.00417768164, 0.246640727, 1.50140941)  # fmt: skip
@@ -77,13 +78,13 @@ def _polynomial(coefficients: tuple[float, ...], x: Any) -> Tensor:
 @public
 def rad2deg(x: Any) -> Tensor:
     """Radians to degrees."""
-    return e.multiply(cast(x, "float32"), 180.0 / math.pi)
+    return e.multiply(floating(x), 180.0 / math.pi)
 
 
 @public
 def hypot(x1: Any, x2: Any) -> Tensor:
     """sqrt(x1 * x1 + x2 * x2) without overflow."""
-    a, b = e.absolute(cast(x1, "float32")), e.absolute(cast(x2, "float32"))
+    a, b = e.absolute(floating(x1)), e.absolute(floating(x2))
     large, small = e.maximum(a, b), e.minimum(a, b)
     ratio = e.divide(small, e.where(e.equal(large, 0.0), 1.0, large))
     return e.multiply(large, e.sqrt(e.add(e.square(ratio), 1.0)))
@@ -92,8 +93,8 @@ def hypot(x1: Any, x2: Any) -> Tensor:
 @public
 def heaviside(x1: Any, x2: Any) -> Tensor:
     """0 below 0, 1 above 0, x2 at 0."""
-    x1 = cast(x1, "float32")
-    return e.where(e.equal(x1, 0.0), cast(x2, "float32"), cast(e.greater(x1, 0.0), "float32"))
+    x1 = floating(x1)
+    return e.where(e.equal(x1, 0.0), floating(x2), floating(e.greater(x1, 0.0)))
 
 
 @public
@@ -121,21 +122,21 @@ def fmod(x1: Any, x2: Any) -> Tensor:
 @public
 def ldexp(x1: Any, x2: Any) -> Tensor:
     """x1 * 2 to the x2."""
-    return e.multiply(cast(x1, "float32"), exp2(x2))
+    return e.multiply(floating(x1), exp2(x2))
 
 
 @public
 def logaddexp2(x1: Any, x2: Any) -> Tensor:
     """log2(2 to the x1 + 2 to the x2) without overflow."""
     scale = math.log(2.0)
-    a, b = (e.multiply(cast(x, "float32"), scale) for x in (x1, x2))
+    a, b = (e.multiply(floating(x), scale) for x in (x1, x2))
     return e.multiply(e.logaddexp(a, b), 1.0 / scale)
 
 
 @public
 def sinc(x: Any) -> Tensor:
     """sin(pi x) / (pi x), 1 at 0."""
-    x = e.multiply(cast(x, "float32"), math.pi)
+    x = e.multiply(floating(x), math.pi)
     zero = e.equal(x, 0.0)
     safe = e.where(zero, 1.0, x)
     return e.where(zero, 1.0, e.divide(e.sin(safe), safe))
@@ -144,7 +145,7 @@ def sinc(x: Any) -> Tensor:
 @public
 def divide_no_nan(x1: Any, x2: Any) -> Tensor:
     """x1 / x2, and 0 where x2 is 0."""
-    x2 = cast(x2, "float32")
+    x2 = floating(x2)
     zero = e.equal(x2, 0.0)
     return e.where(zero, 0.0, e.divide(x1, e.where(zero, 1.0, x2)))
 
@@ -153,7 +154,7 @@ def divide_no_nan(x1: Any, x2: Any) -> Tensor:
 def signbit(x: Any) -> Tensor:
     """Whether the sign is set (of -0.0 too)."""
     x = as_tensor(x)
-    if x.dtype != "float32":
+    if not is_float(x.dtype):
         return e.less(x, 0)
     return e.logical_or(e.less(x, 0.0), e.less(e.divide(1.0, e.where(e.equal(x, 0.0), x, 1.0)), 0.0))
 
@@ -161,13 +162,13 @@ def signbit(x: Any) -> Tensor:
 @public
 def isposinf(x: Any) -> Tensor:
     """Whether x is infinity."""
-    return e.equal(cast(x, "float32"), float("inf"))
+    return e.equal(floating(x), float("inf"))
 
 
 @public
 def isneginf(x: Any) -> Tensor:
     """Whether x is minus infinity."""
-    return e.equal(cast(x, "float32"), float("-inf"))
+    return e.equal(floating(x), float("-inf"))
 
 
 @public
@@ -205,7 +206,7 @@ def saturate_cast(x: Any, dtype: Any) -> Tensor:
     kind = standard_dtype(dtype)
     if kind == "uint8":
         x = e.clip(x, 0, 255)
-    elif kind == "int32" and as_tensor(x).dtype == "float32":
+    elif kind == "int32" and is_float(as_tensor(x).dtype):
         limits = np.iinfo(DTYPES["int32"])
         low, high = e.less(x, float(limits.min)), e.greater_equal(x, float(limits.max))
         inside = cast(e.where(e.logical_or(low, high), 0.0, x), "int32")

@@ -11,7 +11,7 @@ from typing import Any
 
 from berrante.graph import primitives as p
 from berrante.graph.op import Op, as_tensor
-from berrante.graph.primitives import cast
+from berrante.graph.primitives import floating
 from berrante.graph.tensor import Node, Tensor, TensorSpec
 from berrante.ops.public import public
 from berrante.ops.shape import moveaxis
@@ -124,7 +124,7 @@ def _attrs(strides: Sequence[int], pads: Sequence[int], dilation: Sequence[int],
 
 def to_nhwc(name: str, x: Any, data_format: str | None) -> tuple[Tensor, int]:
     """The input as [N, H, W, C], and its number of spatial dimensions."""
-    x = cast(x, "float32")
+    x = floating(x)
     spatial = len(x.shape) - 2
     if spatial not in (1, 2):
         raise ValueError(f"[{name}] expected 3-D or 4-D input; received shape {x.shape}")
@@ -162,7 +162,7 @@ def conv(
     groups follows from the shapes. Raises ValueError where channels or windows do not fit.
     """
     x, spatial = to_nhwc("conv", inputs, data_format)
-    w = cast(kernel, "float32")
+    w = floating(kernel)
     if len(w.shape) != spatial + 2:
         raise ValueError(f"[conv] expected a kernel of rank {spatial + 2}; received shape {w.shape}")
     w = _kernel_4d(w)
@@ -186,7 +186,7 @@ def depthwise_conv(
     dilation_rate: Size = 1,
 ) -> Tensor:  # fmt: skip
     """Each channel with its own M kernels: [(KH,) KW, C, M] gives C * M channels."""
-    w = cast(kernel, "float32")
+    w = floating(kernel)
     c, m = w.shape[-2:]
     return conv(inputs, p.reshape(w, (*w.shape[:-2], 1, c * m)), strides, padding, data_format, dilation_rate, groups=c)
 
@@ -223,7 +223,7 @@ def conv_transpose(
 ) -> Tensor:  # fmt: skip
     """The transposed convolution with a kernel of [(KH,) KW, K, C]: `same` gives n * stride."""
     x, spatial = to_nhwc("conv_transpose", inputs, data_format)
-    w = _kernel_4d(cast(kernel, "float32"))
+    w = _kernel_4d(floating(kernel))
     if w.shape[3] != x.shape[3]:
         raise ValueError(
             f"[conv_transpose] a kernel of shape {as_tensor(kernel).shape} expects {w.shape[3]} input channels; "

@@ -11,8 +11,9 @@ from typing import Any
 
 from berrante.graph import rules
 from berrante.graph.elementwise import Elementwise, MicroBuilder, single, typed
-from berrante.graph.op import as_tensor
+from berrante.graph.formats import is_float
 from berrante.graph.primitives import cast as _cast
+from berrante.graph.primitives import floating
 from berrante.graph.tensor import Node, Tensor
 from berrante.ops.public import public
 
@@ -46,7 +47,7 @@ def _grad_extreme(node: Node, dy: Tensor) -> list[Tensor]:
     # Equal operands share the gradient, as in JAX.
     a, y = node.inputs[0], node.outputs[0]
     b = node.inputs[1]
-    to_a = _select(_equal(a, b), 0.5, _cast(_equal(a, y), "float32"))
+    to_a = _select(_equal(a, b), 0.5, _cast(_equal(a, y), a.dtype))
     return [_multiply(dy, to_a), _multiply(dy, _subtract(1.0, to_a))]
 
 
@@ -68,7 +69,7 @@ _select: Elementwise = Elementwise(
 
 
 def _square_micro(b: MicroBuilder, node: Node, x: Any) -> Any:
-    return b.emit("square_f", x) if node.inputs[0].dtype == "float32" else b.emit("mul_i", x, x)
+    return b.emit("square_f", x) if is_float(node.inputs[0].dtype) else b.emit("mul_i", x, x)
 
 
 _square = Elementwise("square", _square_micro, lambda node, dy: [_multiply(dy, _multiply(_x(node), 2.0))])
@@ -146,8 +147,7 @@ _relu = Elementwise("relu", _relu_micro, lambda node, dy: [_masked(_less(0.0, _y
 
 
 def _float(x: Any) -> Tensor:
-    x = as_tensor(x)
-    return x if x.dtype == "float32" else _cast(x, "float32")
+    return floating(x)
 
 
 # --- public functions -----------------------------------------------------------------------------------------------

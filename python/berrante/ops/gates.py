@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from berrante.graph.op import as_tensor
-from berrante.graph.primitives import cast
+from berrante.graph.primitives import cast, floating
 from berrante.graph.tensor import Tensor
 from berrante.ops import elementwise as e
 from berrante.ops import reduction
@@ -22,7 +22,7 @@ from berrante.ops.shape import moveaxis, repeat, split
 @public
 def glu(x: Any, axis: int = -1) -> Tensor:
     """The first half of an axis times the sigmoid of the second."""
-    x = cast(x, "float32")
+    x = floating(x)
     if x.shape[axis] % 2:
         raise ValueError(f"[glu] expected an even extent at axis {axis}; received shape {x.shape}")
     a, b = split(x, 2, axis)
@@ -32,14 +32,14 @@ def glu(x: Any, axis: int = -1) -> Tensor:
 @public
 def sparse_plus(x: Any) -> Tensor:
     """0 below -1, (x + 1)^2 / 4 up to 1, x above."""
-    x = cast(x, "float32")
+    x = floating(x)
     return e.where(e.less_equal(x, -1.0), 0.0, e.where(e.less(x, 1.0), e.multiply(e.square(e.add(x, 1.0)), 0.25), x))
 
 
 @public
 def sparse_sigmoid(x: Any) -> Tensor:
     """0 below -1, (x + 1) / 2 up to 1, 1 above."""
-    x = cast(x, "float32")
+    x = floating(x)
     inside = e.multiply(e.add(x, 1.0), 0.5)
     return e.where(e.less_equal(x, -1.0), 0.0, e.where(e.greater_equal(x, 1.0), 1.0, inside))
 
@@ -47,19 +47,19 @@ def sparse_sigmoid(x: Any) -> Tensor:
 @public
 def squareplus(x: Any, b: float = 4) -> Tensor:
     """(x + sqrt(x * x + b)) / 2."""
-    x = cast(x, "float32")
+    x = floating(x)
     return e.multiply(e.add(x, e.sqrt(e.add(e.square(x), float(b)))), 0.5)
 
 
 @public
 def sparsemax(x: Any, axis: int = -1) -> Tensor:
     """The nearest point of the probability simplex (Martins and Astudillo, 2016): softmax with true zeros."""
-    z = moveaxis(cast(x, "float32"), axis, -1)
+    z = moveaxis(floating(x), axis, -1)
     ordered = e.negative(reduction.sort(e.negative(z), -1))
     total = reduction.cumsum(ordered, -1)
     rank = arange(1, z.shape[-1] + 1, dtype="float32")
     support = e.greater(e.add(e.multiply(rank, ordered), 1.0), total)
-    count = reduction.sum(cast(support, "float32"), -1, keepdims=True)
+    count = reduction.sum(floating(support), -1, keepdims=True)
     inside = reduction.sum(e.where(support, ordered, 0.0), -1, keepdims=True)
     y = e.maximum(e.subtract(z, e.divide(e.subtract(inside, 1.0), count)), 0.0)
     return moveaxis(y, -1, axis)
@@ -71,7 +71,7 @@ def dot_product_attention(
     is_causal: bool = False, flash_attention: bool | None = None, attn_logits_soft_cap: float | None = None,
 ) -> Tensor:  # fmt: skip
     """softmax(query . key * scale + bias) . value, over [N, T, heads, H]; masked positions get no share."""
-    q, k, v = (cast(x, "float32") for x in (query, key, value))
+    q, k, v = (floating(x) for x in (query, key, value))
     for name, x in (("query", q), ("key", k), ("value", v)):
         if len(x.shape) != 4:
             raise ValueError(f"[dot_product_attention] expected 4-D {name}; received shape {x.shape}")
@@ -96,7 +96,7 @@ def dot_product_attention(
 @public
 def psnr(x1: Any, x2: Any, max_val: float) -> Tensor:
     """The peak signal-to-noise ratio in decibels."""
-    a, b = cast(x1, "float32"), cast(x2, "float32")
+    a, b = floating(x1), floating(x2)
     if a.shape != b.shape:
         raise ValueError(f"[psnr] expected equal shapes; received {a.shape} and {b.shape}")
     mse = reduction.mean(e.square(e.subtract(a, b)))

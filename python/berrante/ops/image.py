@@ -12,7 +12,7 @@ import numpy as np
 
 from berrante.graph import primitives as p
 from berrante.graph.op import Op, as_tensor
-from berrante.graph.primitives import cast
+from berrante.graph.primitives import cast, floating
 from berrante.graph.tensor import Node, Tensor, TensorSpec
 from berrante.ops import elementwise as e
 from berrante.ops.color import hsv_to_rgb, rgb_to_hsv
@@ -105,7 +105,7 @@ def resize(
         )
     x, one = batched("resize", images, data_format)
     out = (int(size[0]), int(size[1]))
-    dtype, x = x.dtype, cast(x, "float32")
+    dtype, x = x.dtype, floating(x)
     if crop_to_aspect_ratio or pad_to_aspect_ratio:
         x = _to_aspect(x, out, crop_to_aspect_ratio, float(fill_value))
     if interpolation in KINDS and not (antialias and interpolation == "bilinear"):
@@ -186,7 +186,7 @@ def rgb_to_grayscale(images: Any, data_format: str | None = None) -> Tensor:
     if x.shape[3] not in (1, 3):
         raise ValueError(f"[rgb_to_grayscale] expected 1 or 3 channels; received {x.shape[3]}")
     if x.shape[3] == 3:
-        y = tensordot(cast(x, "float32"), np.asarray([[0.2989], [0.5870], [0.1140]], np.float32), ([3], [0]))
+        y = tensordot(floating(x), np.asarray([[0.2989], [0.5870], [0.1140]], np.float32), ([3], [0]))
         x = cast(y, x.dtype)
     return unbatched(x, one, data_format)
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from berrante.graph import primitives as p
 from berrante.graph.op import as_tensor
-from berrante.graph.primitives import cast
+from berrante.graph.primitives import cast, floating
 from berrante.graph.tensor import Tensor
 from berrante.ops import elementwise as e
 from berrante.ops.creation import _constant
@@ -125,7 +125,7 @@ def vander(x: Any, N: int | None = None, increasing: bool = False) -> Tensor:
     x = as_tensor(x)
     n = x.size if N is None else int(N)
     exponents = np.arange(n) if increasing else np.arange(n)[::-1]
-    columns = [e.power(cast(x, "float32"), int(i)) if i else p.broadcast_to(1.0, x.shape) for i in exponents]
+    columns = [e.power(floating(x), int(i)) if i else p.broadcast_to(1.0, x.shape) for i in exponents]
     return cast(stack(columns, 1), x.dtype)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from berrante.graph import primitives as p
 from berrante.graph.op import Op, as_tensor
-from berrante.graph.primitives import cast
+from berrante.graph.primitives import floating
 from berrante.graph.tensor import Node, Tensor, TensorSpec
 from berrante.ops import elementwise as e
 from berrante.ops.public import public
@@ -50,7 +50,7 @@ def product_2d(x: Tensor, w: Tensor) -> Tensor:
 @public
 def matmul(x1: Any, x2: Any) -> Tensor:
     """The matrix product, batched and broadcast as numpy.matmul."""
-    a, b = cast(x1, "float32"), cast(x2, "float32")
+    a, b = floating(x1), floating(x2)
     if not a.shape or not b.shape:
         raise ValueError(f"[matmul] expected at least 1-D operands; received shapes {a.shape} and {b.shape}")
     row, column = len(a.shape) == 1, len(b.shape) == 1
@@ -97,7 +97,7 @@ def dot(x1: Any, x2: Any) -> Tensor:
 @public
 def tensordot(x1: Any, x2: Any, axes: Any = 2) -> Tensor:
     """Contracts axes of x1 with axes of x2."""
-    a, b = cast(x1, "float32"), cast(x2, "float32")
+    a, b = floating(x1), floating(x2)
     ra, rb = len(a.shape), len(b.shape)
     if isinstance(axes, int):
         axes_a, axes_b = list(range(ra - axes, ra)), list(range(axes))
@@ -124,7 +124,7 @@ def outer(x1: Any, x2: Any) -> Tensor:
 @public
 def einsum(subscripts: str, *operands: Any, **_: Any) -> Tensor:
     """Sums of products by index letters, as numpy.einsum: ellipsis and diagonals included. Two operands at a time."""
-    tensors = [cast(x, "float32") for x in operands]
+    tensors = [floating(x) for x in operands]
     terms, output = _einsum_terms(subscripts, tensors)
     pairs = [_diagonals(x, term) for x, term in zip(tensors, terms, strict=True)]
     extents: dict[str, int] = {}

@@ -8,7 +8,7 @@ from typing import Any
 
 from berrante.graph import primitives as p
 from berrante.graph.op import KernelCall, Op
-from berrante.graph.primitives import cast
+from berrante.graph.primitives import cast, floating
 from berrante.graph.tensor import Node, Tensor, TensorSpec
 from berrante.ops import elementwise as e
 from berrante.ops.public import public
@@ -33,21 +33,21 @@ def relu6(x: Any) -> Tensor:
 @public
 def leaky_relu(x: Any, negative_slope: float = 0.2) -> Tensor:
     """x above 0, else negative_slope * x."""
-    x = cast(x, "float32")
+    x = floating(x)
     return e.where(e.greater(x, 0.0), x, e.multiply(x, negative_slope))
 
 
 @public
 def elu(x: Any, alpha: float = 1.0) -> Tensor:
     """x above 0, else alpha * (exp(x) - 1)."""
-    x = cast(x, "float32")
+    x = floating(x)
     return e.where(e.greater(x, 0.0), x, e.multiply(e.expm1(e.minimum(x, 0.0)), alpha))
 
 
 @public
 def celu(x: Any, alpha: float = 1.0) -> Tensor:
     """x above 0, else alpha * (exp(x / alpha) - 1)."""
-    x = cast(x, "float32")
+    x = floating(x)
     return e.where(e.greater(x, 0.0), x, e.multiply(e.expm1(e.divide(e.minimum(x, 0.0), alpha)), alpha))
 
 
@@ -60,7 +60,7 @@ def selu(x: Any) -> Tensor:
 @public
 def gelu(x: Any, approximate: bool = True) -> Tensor:
     """x times the normal distribution function at x, by tanh unless approximate is False (Hendrycks, Gimpel, 2016)."""
-    x = cast(x, "float32")
+    x = floating(x)
     if approximate:
         inner = e.multiply(e.add(x, e.multiply(e.multiply(x, e.square(x)), 0.044715)), math.sqrt(2.0 / math.pi))
         return e.multiply(e.multiply(x, 0.5), e.add(tanh(inner), 1.0))
@@ -70,7 +70,7 @@ def gelu(x: Any, approximate: bool = True) -> Tensor:
 @public
 def silu(x: Any) -> Tensor:
     """x * sigmoid(x), also called swish."""
-    x = cast(x, "float32")
+    x = floating(x)
     return e.multiply(x, sigmoid(x))
 
 
@@ -86,7 +86,7 @@ def mish(x: Any) -> Tensor:
 @public
 def softsign(x: Any) -> Tensor:
     """x / (1 + |x|)."""
-    x = cast(x, "float32")
+    x = floating(x)
     return e.divide(x, e.add(e.absolute(x), 1.0))
 
 
@@ -135,13 +135,13 @@ def step(x: Any) -> Tensor:
 
     Its derivative is 0 everywhere.
     """
-    return cast(e.greater_equal(cast(x, "float32"), 0.0), "float32")
+    return cast(e.greater_equal(floating(x), 0.0), "float32")
 
 
 @public
 def threshold(x: Any, threshold: float, default_value: float) -> Tensor:
     """x above the threshold, else a default."""
-    x = cast(x, "float32")
+    x = floating(x)
     return e.where(e.greater(x, threshold), x, default_value)
 
 
@@ -191,7 +191,7 @@ _log_softmax = Op(
 
 
 def _along(op: Op, x: Any, axis: Any) -> Tensor:
-    x = cast(x, "float32")
+    x = floating(x)
     if not x.shape:
         raise ValueError(f"[{op.name}] expected at least 1-D input; received a scalar")
     if axis is None or isinstance(axis, (tuple, list)):
@@ -281,7 +281,7 @@ def categorical_crossentropy(target: Any, output: Any, from_logits: bool = False
     Probabilities are normalised and clipped to [1e-7, 1 - 1e-7] first, as Keras does. Where they come straight from a
     softmax, loss and gradient are taken from its logits, clipping included.
     """
-    target, output = cast(target, "float32"), cast(output, "float32")
+    target, output = floating(target), floating(output)
     if axis not in (-1, len(output.shape) - 1):
         target, output = moveaxis(target, axis, -1), moveaxis(output, axis, -1)
     _check_crossentropy("categorical_crossentropy", target, output, False)
@@ -295,7 +295,7 @@ def categorical_crossentropy(target: Any, output: Any, from_logits: bool = False
 @public
 def sparse_categorical_crossentropy(target: Any, output: Any, from_logits: bool = False, axis: int = -1) -> Tensor:
     """categorical_crossentropy for integer classes; target may keep a last dimension of 1."""
-    target, output = cast(target, "int32"), cast(output, "float32")
+    target, output = cast(target, "int32"), floating(output)
     if axis not in (-1, len(output.shape) - 1):
         output = moveaxis(output, axis, -1)
     if len(target.shape) == len(output.shape) and target.shape[-1:] == (1,):
@@ -311,7 +311,7 @@ def sparse_categorical_crossentropy(target: Any, output: Any, from_logits: bool 
 @public
 def binary_crossentropy(target: Any, output: Any, from_logits: bool = False) -> Tensor:
     """-(t * log(y) + (1 - t) * log(1 - y)), elementwise; y is clipped to [1e-7, 1 - 1e-7]."""
-    target, output = cast(target, "float32"), cast(output, "float32")
+    target, output = floating(target), floating(output)
     if target.shape != output.shape:
         raise ValueError(
             "[binary_crossentropy] Arguments `target` and `output` must have the same shape. Received: "
@@ -333,7 +333,7 @@ def batch_normalization(
     x: Any, mean: Any, variance: Any, axis: int, offset: Any = None, scale: Any = None, epsilon: float = 1e-3
 ) -> Tensor:
     """(x - mean) / sqrt(variance + epsilon) * scale + offset, the statistics being vectors along an axis."""
-    x = cast(x, "float32")
+    x = floating(x)
     axis = normalize_axis("batch_normalization", axis, len(x.shape))
     factor = e.rsqrt(e.add(variance, epsilon))
     if scale is not None:
@@ -356,7 +356,7 @@ def layer_normalization(
     x: Any, gamma: Any = None, beta: Any = None, axis: Any = -1, epsilon: float | None = None
 ) -> Tensor:
     """Normalises each sample over the given axes, then scales and shifts; epsilon is 1e-7 by default."""
-    x = cast(x, "float32")
+    x = floating(x)
     mean, variance = moments(x, axis, keepdims=True)
     y = e.multiply(e.subtract(x, mean), e.rsqrt(e.add(variance, EPSILON if epsilon is None else epsilon)))
     if gamma is not None:
@@ -367,7 +367,7 @@ def layer_normalization(
 @public
 def rms_normalization(x: Any, scale: Any = None, axis: Any = -1, epsilon: float | None = None) -> Tensor:
     """x divided by its root mean square over axes, then scaled; epsilon is 1e-7 by default."""
-    x = cast(x, "float32")
+    x = floating(x)
     square = mean_over(e.square(x), axis, keepdims=True)
     y = e.multiply(x, e.rsqrt(e.add(square, EPSILON if epsilon is None else epsilon)))
     return y if scale is None else e.multiply(y, _over_axes(scale, x, axis))
@@ -380,7 +380,7 @@ def normalize(x: Any, axis: Any = -1, order: int = 2, epsilon: float | None = No
 
     if isinstance(order, bool) or not isinstance(order, int) or order < 1:
         raise ValueError(f"[normalize] expected order to be a positive integer; received {order!r}")
-    x = cast(x, "float32")
+    x = floating(x)
     return e.divide(x, e.maximum(vector_norm(x, order, axis, keepdims=True), EPSILON if epsilon is None else epsilon))
 
 

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from math import prod as product
 from typing import Any
 
+from berrante.graph.formats import is_float
 from berrante.graph.op import KernelCall, Op, as_tensor
-from berrante.graph.primitives import REDUCTIONS, cast, collapse, reduce, reshape, slice_, stop_gradient
+from berrante.graph.primitives import REDUCTIONS, cast, collapse, floating, reduce, reshape, slice_, stop_gradient
 from berrante.graph.tensor import Node, Tensor, TensorSpec
 from berrante.ops import elementwise as e
 from berrante.ops.public import public
@@ -39,7 +40,7 @@ def keep(x: Tensor, axes: tuple[int, ...], shape: tuple[int, ...], keepdims: boo
 def _reduction(name: str, x: Any, axis: Axis, keepdims: bool, as_float: bool = False) -> Tensor:
     x = as_tensor(x)
     if as_float or x.dtype in ("bool", "uint8"):
-        x = cast(x, "float32" if as_float else "int32")
+        x = floating(x) if as_float else cast(x, "int32")
     axes = normalize_axes(name, axis, len(x.shape))
     return keep(reduce(x, axes, name), axes, x.shape, keepdims)
 
@@ -52,7 +53,7 @@ def sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
 
 @public
 def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """The mean over axes (all by default), as float32."""
+    """The mean over axes (all by default), as floats."""
     return _reduction("mean", x, axis, keepdims, as_float=True)
 
 
@@ -122,7 +123,7 @@ def average(x: Any, axis: Axis = None, weights: Any = None) -> Tensor:
 @public
 def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """log(sum(exp(x))) without overflow."""
-    x = cast(x, "float32")
+    x = floating(x)
     axes = normalize_axes("logsumexp", axis, len(x.shape))
     top = stop_gradient(max(x, axes, keepdims=True))
     top = e.where(e.isfinite(top), top, 0.0)
@@ -135,7 +136,7 @@ def norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> 
     """The norm over axes, as numpy.linalg.norm: of vectors (one axis) or matrices (two), Frobenius' by default."""
     from berrante.ops.norms import matrix_norm
 
-    x = cast(x, "float32")
+    x = floating(x)
     if isinstance(ord, str) and ord not in ("fro", "nuc"):
         raise ValueError(f"[norm] expected ord to be a number, 'fro' or 'nuc'; received {ord!r}")
     axes = normalize_axes("norm", axis, len(x.shape)) if axis is not None else tuple(range(len(x.shape)))
@@ -151,9 +152,9 @@ def norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> 
 def vector_norm(x: Any, ord: Any, axis: Axis, keepdims: bool) -> Tensor:
     """The vector norm over axes: 2, 1, 0, inf, -inf or another exponent."""
     if ord == 0:
-        return sum(cast(e.not_equal(x, 0.0), "float32"), axis, keepdims)
+        return sum(floating(e.not_equal(x, 0.0)), axis, keepdims)
     if ord in (None, 2, "fro", "euclidean"):
-        return e.sqrt(sum(e.square(cast(x, "float32")), axis, keepdims))
+        return e.sqrt(sum(e.square(floating(x)), axis, keepdims))
     if ord == 1:
         return sum(e.absolute(x), axis, keepdims)
     if ord == float("inf"):
@@ -191,7 +192,7 @@ _moments = Op("moments", _infer_moments, _grad_moments, _lower_moments)
 @public
 def moments(x: Any, axes: Axis = None, keepdims: bool = False, synchronized: bool = False) -> tuple[Tensor, Tensor]:
     """Mean and (biased) variance over axes, in one pass where the axes are adjacent."""
-    x = cast(x, "float32")
+    x = floating(x)
     axes = normalize_axes("moments", axes, len(x.shape))
     if not axes:
         return x, e.multiply(x, 0.0)
@@ -269,7 +270,7 @@ _cumsum: Op = Op(
 def _count_dtype(x: Any) -> str:
     """The dtype of running sums: integers stay integers."""
     dtype = as_tensor(x).dtype
-    return "float32" if dtype == "float32" else "int32"
+    return dtype if is_float(dtype) else "int32"
 
 
 @public
@@ -278,7 +279,7 @@ def cumsum(
 ) -> Tensor:  # fmt: skip
     """Running sums along an axis (of the flattened tensor by default); computed in float32."""
     kind = dtype or _count_dtype(x)
-    x = cast(x, "float32")
+    x = floating(x)
     if axis is None:
         x, axis = reshape(x, (x.size,)), 0
     result: Tensor = _cumsum(
@@ -291,7 +292,7 @@ def cumsum(
 def cumprod(x: Any, axis: int | None = None, dtype: Any = None) -> Tensor:
     """Running products along an axis (of the flattened tensor by default); computed in float32."""
     kind = dtype or _count_dtype(x)
-    x = cast(x, "float32")
+    x = floating(x)
     if axis is None:
         x, axis = reshape(x, (x.size,)), 0
     axis = normalize_axis("cumprod", axis, len(x.shape))
@@ -312,7 +313,7 @@ def _infer_sort(x: Tensor, descending: int) -> tuple[TensorSpec, TensorSpec]:
 def _grad_sort(node: Node, dy: Tensor, _: Tensor) -> list[Tensor]:
     from berrante.ops.shape import take_along_axis
 
-    order: Tensor = _sort(cast(node.outputs[1], "float32"), descending=0)[1]
+    order: Tensor = _sort(floating(node.outputs[1]), descending=0)[1]
     return [take_along_axis(dy, order, -1)]
 
 
@@ -325,7 +326,7 @@ def _sorted(x: Any, axis: int, descending: bool) -> tuple[Tensor, Tensor]:
     x = as_tensor(x)
     dtype = x.dtype
     axis = normalize_axis("sort", axis, len(x.shape))
-    moved = moveaxis(cast(x, "float32"), axis, -1)
+    moved = moveaxis(floating(x), axis, -1)
     rows = reshape(moved, (product(moved.shape[:-1]), moved.shape[-1]))
     values, positions = _sort(rows, descending=int(descending))
     return tuple(  # type: ignore[return-value]
@@ -372,7 +373,7 @@ def median(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The middle value over axes; the mean of the two middle ones for an even count."""
     from berrante.ops.shape import moveaxis
 
-    x = cast(x, "float32")
+    x = floating(x)
     axes = normalize_axes("median", axis, len(x.shape))
     rest = tuple(i for i in range(len(x.shape)) if i not in axes)
     moved = moveaxis(x, axes, tuple(range(len(rest), len(x.shape)))) if rest else x

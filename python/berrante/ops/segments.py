@@ -10,7 +10,7 @@ import numpy as np
 
 from berrante.graph import primitives as p
 from berrante.graph.op import as_tensor
-from berrante.graph.primitives import cast
+from berrante.graph.primitives import cast, floating
 from berrante.graph.tensor import Tensor
 from berrante.ops import elementwise as e
 from berrante.ops import reduction
@@ -30,7 +30,7 @@ def _flat_positions(indices: Any, extents: Sequence[int]) -> Tensor:
 
 def _scatter_sum(flat: Tensor, values: Tensor, size: int) -> Tensor:
     """[n] positions and [n, m] values -> [size, m]."""
-    result: Tensor = _scatter_add(flat, cast(values, "float32"), axis=0, size=size)
+    result: Tensor = _scatter_add(flat, floating(values), axis=0, size=size)
     return result
 
 
@@ -97,7 +97,7 @@ def _by_mask(name: str, data: Any, ids: Any, count: int | None, empty: float, fu
     x, i = as_tensor(data), cast(ids, "int32")
     n = _count(name, i, count)
     own = p.reshape(cast(one_hot(i, n), "bool"), (x.shape[0], n) + (1,) * (len(x.shape) - 1))
-    wide = e.where(own, expand_dims(cast(x, "float32"), 1), empty)
+    wide = e.where(own, expand_dims(floating(x), 1), empty)
     return cast(function(wide, 0), x.dtype)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from berrante.graph import primitives as p
 from berrante.graph.op import as_tensor
-from berrante.graph.primitives import cast
+from berrante.graph.primitives import cast, floating
 from berrante.graph.tensor import Tensor
 from berrante.ops import elementwise as e
 from berrante.ops import linalg, reduction
@@ -35,7 +35,7 @@ def quantile(x: Any, q: Any, axis: Axis = None, method: str = "linear", keepdims
     """Values below which fractions q of the elements lie; several fractions make a leading axis."""
     if method not in _METHODS:
         raise ValueError(f"[quantile] expected method {', '.join(_METHODS)}; received {method!r}")
-    x = cast(x, "float32")
+    x = floating(x)
     axes = normalize_axes("quantile", axis, len(x.shape))
     rows, extents = _rows(x, axes)
     ordered, n = reduction.sort(rows, -1), rows.shape[-1]
@@ -71,7 +71,7 @@ def ptp(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
 @public
 def corrcoef(x: Any) -> Tensor:
     """Pearson's correlations between rows."""
-    x = cast(x, "float32")
+    x = floating(x)
     x = p.reshape(x, (1, x.size)) if len(x.shape) < 2 else x
     centred = e.subtract(x, reduction.mean(x, 1, keepdims=True))
     c = linalg.matmul(centred, transpose(centred))
@@ -86,7 +86,7 @@ def correlate(x1: Any, x2: Any, mode: str = "valid") -> Tensor:
     """The cross-correlation of two vectors: valid, same or full."""
     from berrante.ops.conv import conv
 
-    a, b = cast(x1, "float32"), cast(x2, "float32")
+    a, b = floating(x1), floating(x2)
     if len(a.shape) != 1 or len(b.shape) != 1 or mode not in ("valid", "same", "full"):
         raise ValueError(f"[correlate] expected two vectors and mode valid, same or full; received {a.shape}, {mode!r}")
     m, n = a.size, b.size
@@ -104,10 +104,10 @@ def trapezoid(y: Any, x: Any = None, dx: float = 1.0, axis: int = -1) -> Tensor:
     """The integral by the trapezoidal rule."""
     from berrante.ops.joining import diff
 
-    y = moveaxis(cast(y, "float32"), axis, -1)
+    y = moveaxis(floating(y), axis, -1)
     step: Any = dx
     if x is not None:
-        x = cast(x, "float32")
+        x = floating(x)
         step = diff(x if len(x.shape) == 1 else moveaxis(x, axis, -1))
     n = y.shape[-1]
     ahead, behind = y[..., 1:], y[..., : n - 1]  # type: ignore[index]
@@ -195,7 +195,7 @@ def unique(
 
 
 def _filled(x: Any, value: float) -> tuple[Tensor, Tensor]:
-    x = cast(x, "float32")
+    x = floating(x)
     hole = e.isnan(x)
     return e.where(hole, value, x), e.logical_not(hole)
 
@@ -216,7 +216,7 @@ def nanprod(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
 def nanmean(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The mean of what is not NaN."""
     y, kept = _filled(x, 0.0)
-    return e.divide(reduction.sum(y, axis, keepdims), reduction.sum(cast(kept, "float32"), axis, keepdims))
+    return e.divide(reduction.sum(y, axis, keepdims), reduction.sum(floating(kept), axis, keepdims))
 
 
 @public
@@ -224,7 +224,7 @@ def nanvar(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The (biased) variance of what is not NaN."""
     y, kept = _filled(x, 0.0)
     d = e.where(kept, e.subtract(y, nanmean(x, axis, keepdims=True)), 0.0)
-    count = reduction.sum(cast(kept, "float32"), axis, keepdims)
+    count = reduction.sum(floating(kept), axis, keepdims)
     return e.divide(reduction.sum(e.square(d), axis, keepdims), count)
 
 
@@ -288,12 +288,12 @@ def nanquantile(x: Any, q: Any, axis: Axis = None, method: str = "linear", keepd
     """quantile of what is not NaN."""
     if method not in _METHODS:
         raise ValueError(f"[nanquantile] expected method {', '.join(_METHODS)}; received {method!r}")
-    x = cast(x, "float32")
+    x = floating(x)
     axes = normalize_axes("nanquantile", axis, len(x.shape))
     rows, extents = _rows(x, axes)
     y, kept = _filled(rows, float("inf"))
     ordered = reduction.sort(y, -1)
-    count = reduction.sum(cast(kept, "float32"), -1, keepdims=True)
+    count = reduction.sum(floating(kept), -1, keepdims=True)
     (fractions,) = concrete("nanquantile", q)
     results = []
     for fraction in np.atleast_1d(fractions):

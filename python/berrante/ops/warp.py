@@ -13,7 +13,7 @@ from typing import Any
 
 from berrante.graph import primitives as p
 from berrante.graph.op import as_tensor
-from berrante.graph.primitives import cast
+from berrante.graph.primitives import cast, floating
 from berrante.graph.tensor import Tensor
 from berrante.ops import elementwise as e
 from berrante.ops.creation import arange
@@ -84,7 +84,7 @@ def map_coordinates(
     inputs: Any, coordinates: Any, order: int, fill_mode: str = "constant", fill_value: float = 0.0
 ) -> Tensor:  # fmt: skip
     """inputs read at coordinates [rank, ...]: order 0 takes the nearest element, 1 interpolates linearly."""
-    x, c = as_tensor(inputs), cast(coordinates, "float32")
+    x, c = as_tensor(inputs), floating(coordinates)
     _check_fill("map_coordinates", fill_mode)
     if len(c.shape) < 2 or c.shape[0] != len(x.shape):
         raise ValueError(
@@ -109,7 +109,7 @@ def affine_transform(
     _check_fill("affine_transform", fill_mode)
     if interpolation not in ("nearest", "bilinear"):
         raise ValueError(f"[affine_transform] expected interpolation nearest or bilinear; received {interpolation!r}")
-    x, t = as_tensor(images), cast(transform, "float32")
+    x, t = as_tensor(images), floating(transform)
     if len(x.shape) not in (3, 4) or len(t.shape) not in (1, 2):
         raise ValueError(
             f"[affine_transform] expected 3-D or 4-D images and 1-D or 2-D transform; received shapes {x.shape}, {t.shape}"

@@ -7,7 +7,9 @@ needs it. Values that others still need stay outputs of the merged map.
 
 from __future__ import annotations
 
+from berrante.graph.formats import ROUNDING
 from berrante.graph.passes.ir import Buffer, MapStep, Plan, Ref, Register, Step
+from berrante.graph.passes.lower import rounding
 
 MAX_INPUTS = 16
 MAX_OUTPUTS = 8
@@ -28,9 +30,20 @@ def fuse(plan: Plan) -> None:
 # --- epilogues ------------------------------------------------------------------------------------------------------
 
 
+def _is_rounding(step: Step) -> bool:
+    """Whether the step rounds one tensor to a 16-bit type and does nothing else."""
+    return isinstance(step, MapStep) and len(step.code) == 1 and step.code[0][0] in ROUNDING.values()
+
+
+def _unrounded(step: MapStep) -> list[str]:
+    """The step's micro-operations, without a rounding at the end."""
+    micros = [micro for micro, _, _ in step.code]
+    return micros[:-1] if len(micros) > 1 and micros[-1] in ROUNDING.values() else micros
+
+
 def _bias_of(step: MapStep, y: Ref) -> Ref | None:
-    """The bias that this map adds to y, if that is all it does."""
-    if [micro for micro, _, _ in step.code] != ["add_f"] or len(step.inputs) != 2 or len(step.results) != 1:
+    """The bias that this map adds to y, if that is all it does (but for rounding the sum)."""
+    if _unrounded(step) != ["add_f"] or len(step.inputs) != 2 or len(step.results) != 1:
         return None
     bias = step.inputs[1] if step.inputs[0].buffer is y.buffer else step.inputs[0]
     channels = y.spec.shape[-1]
@@ -40,7 +53,7 @@ def _bias_of(step: MapStep, y: Ref) -> Ref | None:
 
 
 def _activation_of(step: MapStep) -> int | None:
-    if len(step.code) != 1 or len(step.inputs) != 1:
+    if len(_unrounded(step)) != 1 or len(step.inputs) != 1 or _is_rounding(step):
         return None
     micro, _, operands = step.code[0]
     if micro == "tanh_f":
@@ -52,6 +65,15 @@ def _activation_of(step: MapStep) -> int | None:
     return None
 
 
+def _only_reader(plan: Plan, readers: dict[Buffer, list[int]], y: Ref) -> tuple[int, MapStep | None]:
+    """The map that alone reads a tensor, and where it stands."""
+    users = readers.get(y.buffer, [])
+    if len(users) != 1 or users[0] >= len(plan.steps):
+        return -1, None
+    step = plan.steps[users[0]]
+    return users[0], step if isinstance(step, MapStep) else None
+
+
 def fuse_epilogues(plan: Plan) -> None:
     readers = plan.readers()
     removed: set[int] = set()
@@ -59,16 +81,18 @@ def fuse_epilogues(plan: Plan) -> None:
     for i, step in enumerate(plan.steps):
         if step.kernel not in _EPILOGUES:
             continue
-        # At most a bias and then an activation, each the only reader of what comes before it.
+        # At most a bias and then an activation, each the only reader of what comes before it. In 16 bits each is preceded
+        # by a rounding, which moves behind: sum, bias and activation are rounded once.
         for _ in range(2):
             y = step.outputs[0]
-            users = readers.get(y.buffer, [])
-            if len(users) != 1 or users[0] >= len(plan.steps):
+            place, follower = _only_reader(plan, readers, y)
+            rounds = place if follower is not None and _is_rounding(follower) else None
+            if rounds is not None and follower is not None:
+                y = follower.outputs[0]._replace(spec=y.spec)
+                place, follower = _only_reader(plan, readers, y)
+            if follower is None or follower.outputs[0].spec.size != y.spec.size or step.attrs["activation"] != 0:
                 break
-            follower = plan.steps[users[0]]
-            if not isinstance(follower, MapStep) or follower.outputs[0].spec.size != y.spec.size:
-                break
-            if step.attrs["activation"] != 0:
+            if rounds is None and len(follower.code) > 1:
                 break
             bias = _bias_of(follower, y) if len(step.inputs) == _EPILOGUES[step.kernel] else None
             activation = _activation_of(follower)
@@ -81,9 +105,14 @@ def fuse_epilogues(plan: Plan) -> None:
             else:
                 break
             result = follower.outputs[0]
-            step.outputs = [Ref(result.buffer, 0, y.spec)]
-            removed.add(users[0])
-            producer[result.buffer] = i
+            removed.add(place)
+            if rounds is None:
+                step.outputs = [Ref(result.buffer, 0, y.spec)]
+                producer[result.buffer] = i
+            else:
+                raw = step.outputs[0]._replace(spec=y.spec)
+                plan.steps[rounds] = rounding(raw, result._replace(spec=y.spec), result.buffer.format)
+                producer[result.buffer] = rounds
     plan.steps = [step for i, step in enumerate(plan.steps) if i not in removed]
 
 

@@ -17,7 +17,7 @@ from berrante.graph.tensor import TensorSpec
 class Buffer:
     """Memory for `size` elements. `array` is the storage it lives in, from `offset`; None means the program's arena."""
 
-    __slots__ = ("array", "dtype", "kind", "offset", "parent", "parent_offset", "size")
+    __slots__ = ("array", "dtype", "format", "kind", "offset", "parent", "parent_offset", "size")
 
     def __init__(
         self, size: int, dtype: str, kind: str = "temp", array: np.ndarray | None = None, offset: int = 0
@@ -25,6 +25,7 @@ class Buffer:
         self.size = size
         self.dtype = dtype
         self.kind = kind  # temp, input, constant, variable
+        self.format = dtype  # float16 or bfloat16 where a float32 buffer holds only values of that type
         self.array = array
         self.offset = offset
         self.parent: Buffer | None = None  # a part of another buffer (concatenation in place)

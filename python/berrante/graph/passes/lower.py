@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from berrante.graph.elementwise import Elementwise, MicroBuilder
-from berrante.graph.op import Alias
+from berrante.graph.formats import ROUNDING, is_float
+from berrante.graph.op import Alias, KernelCall
 from berrante.graph.passes.ir import Buffer, MapStep, Plan, Ref, Register, Step
 from berrante.graph.tensor import Node, Tensor, TensorSpec
 from berrante.graph.trace import Graph
@@ -32,9 +33,25 @@ class MapBuilder(MicroBuilder):
 
     def constant(self, value: float, dtype: str = "float32") -> Register:
         self.step.constants.append(float(value))
-        if dtype != "float32":
+        if not is_float(dtype):
             self.integer_constants.add(len(self.step.constants) - 1)
         return ("const", len(self.step.constants) - 1)
+
+
+# Micro-operations and kernels that give values of the type that their operands have: nothing to round.
+_EXACT_MICROS = frozenset({"max_f", "min_f", "neg_f", "abs_f", "sign_f", "select"})
+_EXACT_KERNELS = frozenset({"transpose", "concat", "slice", "gather"})
+
+
+def _stored(spec: TensorSpec) -> TensorSpec:
+    """As the tensor lies in memory (graph/formats.py)."""
+    return spec._replace(dtype="float32") if spec.dtype in ROUNDING else spec
+
+
+def _buffer(spec: TensorSpec, kind: str = "temp", array: Any = None, offset: int = 0) -> Buffer:
+    buffer = Buffer(spec.size, _stored(spec).dtype, kind, array, offset)
+    buffer.format = spec.dtype
+    return buffer
 
 
 class Lowering:
@@ -46,7 +63,7 @@ class Lowering:
         self._known: dict[Any, Node] = {}
         self.inputs: list[Ref] = []
         for tensor in graph.inputs:
-            ref = Ref(Buffer(tensor.size, tensor.dtype, "input"), 0, tensor.spec)
+            ref = Ref(_buffer(tensor.spec, "input"), 0, _stored(tensor.spec))
             self.refs[tensor] = ref
             self.inputs.append(ref)
         for variable, tensor in graph.leaves.items():
@@ -58,8 +75,8 @@ class Lowering:
         if known is None:
             if tensor.value is None:
                 raise AssertionError(f"{tensor!r} has no producer in this program")
-            buffer = Buffer(tensor.size, tensor.dtype, "constant", tensor.value.reshape(-1))
-            known = self.refs[tensor] = Ref(buffer, 0, tensor.spec)
+            buffer = _buffer(tensor.spec, "constant", tensor.value.reshape(-1))
+            known = self.refs[tensor] = Ref(buffer, 0, _stored(tensor.spec))
         return known
 
     def run(self, targets: Sequence[Tensor]) -> None:
@@ -78,7 +95,7 @@ class Lowering:
         """Equal for nodes that compute the same: same operation and attributes on the same memory."""
         try:
             operands = tuple((r.buffer, r.offset, r.spec) for r in map(self.ref, node.inputs))
-            key = (node.op.name, operands, tuple(sorted(node.attrs.items())))
+            key = (node.op.name, operands, tuple(sorted(node.attrs.items())), node.outputs[0].dtype)
             hash(key)
         except TypeError:
             return None
@@ -99,19 +116,25 @@ class Lowering:
         lowered = node.op.lower(node)
         if isinstance(lowered, Alias):
             source = self.ref(lowered.source)
-            self.refs[node.outputs[0]] = Ref(source.buffer, source.offset + lowered.offset, node.outputs[0].spec)
+            spec = _stored(node.outputs[0].spec)
+            self.refs[node.outputs[0]] = Ref(source.buffer, source.offset + lowered.offset, spec)
             return
-        inputs = [self.ref(t)._replace(spec=TensorSpec(tuple(shape), t.dtype)) for t, shape in lowered.inputs]
-        outputs = []
+        inputs = [self.ref(t)._replace(spec=_stored(TensorSpec(tuple(shape), t.dtype))) for t, shape in lowered.inputs]
+        outputs, roundings = [], []
         for tensor, shape in zip(node.outputs, lowered.outputs, strict=True):
-            buffer = Buffer(tensor.size, tensor.dtype)
-            self.refs[tensor] = Ref(buffer, 0, tensor.spec)
-            outputs.append(Ref(buffer, 0, TensorSpec(tuple(shape), tensor.dtype)))
+            result = Ref(_buffer(tensor.spec), 0, _stored(tensor.spec))
+            self.refs[tensor] = result
+            if tensor.dtype in ROUNDING and not (lowered.kernel in _EXACT_KERNELS or _picks(lowered)):
+                raw = Ref(Buffer(tensor.size, "float32"), 0, result.spec)
+                roundings.append(rounding(raw, result, tensor.dtype))
+                result = raw
+            outputs.append(result._replace(spec=_stored(TensorSpec(tuple(shape), tensor.dtype))))
         self.steps.append(Step(lowered.kernel, inputs, outputs, dict(lowered.attrs)))
+        self.steps += roundings
 
     def _lower_map(self, node: Node) -> None:
         output = node.outputs[0]
-        result = Ref(Buffer(output.size, output.dtype), 0, output.spec)
+        result = Ref(_buffer(output.spec), 0, _stored(output.spec))
         step = MapStep([], [result], shape=output.shape)
         builder = MapBuilder(step)
         registers: list[Register] = []
@@ -126,11 +149,38 @@ class Lowering:
                 step.inputs.append(ref)
                 registers.append(("in", len(step.inputs) - 1))
         register = node.op.micro(builder, node, *registers)  # type: ignore[attr-defined]
-        if register[0] == "const" and output.dtype != "float32":
+        if register[0] == "const" and not is_float(output.dtype):
             register = builder.emit("to_i", register)
+        if output.dtype in ROUNDING and not _is_exact(node, step, register):
+            register = builder.emit(ROUNDING[output.dtype], register)
         step.results.append(register)
         self.refs[output] = result
         self.steps.append(step)
+
+
+def _is_exact(node: Node, step: MapStep, register: Register) -> bool:
+    """Whether the register holds values of the output's type without being rounded."""
+    kind = node.outputs[0].dtype
+    if any(t.dtype != kind for t in node.inputs if is_float(t.dtype)):
+        return False
+    made = next((micro for micro, target, _ in step.code if target == register), None)
+    if made is None:
+        return all(is_float(t.dtype) for t in node.inputs)
+    return made in _EXACT_MICROS and len(step.code) == 1
+
+
+def _picks(call: KernelCall) -> bool:
+    """Whether the kernel gives elements of its operand: the largest, the smallest."""
+    return (call.kernel == "reduce" and call.attrs["kind"] in (2, 3)) or (
+        call.kernel in ("pool2d", "pool2d_pick") and call.attrs["kind"] == 0
+    )
+
+
+def rounding(source: Ref, result: Ref, dtype: str) -> MapStep:
+    """The step that rounds a tensor to a 16-bit type."""
+    step = MapStep([source], [result], shape=source.spec.shape)
+    step.results.append(MapBuilder(step).emit(ROUNDING[dtype], ("in", 0)))
+    return step
 
 
 def lower(graph: Graph, outputs: Sequence[Tensor]) -> tuple[Plan, Lowering]:
