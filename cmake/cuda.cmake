@@ -14,7 +14,8 @@ option(BERRANTE_CUDA_EMULATED "Build the emulated CUDA module, for tests" ${BERR
 
 file(GLOB cuda_device_sources CONFIGURE_DEPENDS csrc/ops/*_cuda.cu csrc/cuda/*.cu csrc/cuda/runtime/*.cu)
 file(GLOB cuda_host_sources CONFIGURE_DEPENDS csrc/cuda/*.cpp csrc/cuda/runtime/*.cpp csrc/bindings/cuda_*.cpp)
-list(APPEND cuda_host_sources csrc/program/instruction.cpp csrc/program/spec.cpp csrc/program/gather.cpp)
+list(APPEND cuda_host_sources csrc/program/instruction.cpp csrc/program/spec.cpp csrc/program/gather.cpp
+     csrc/core/checks.cpp)
 
 if(BERRANTE_CUDA_EMULATED)
   set(emulated_sources "")

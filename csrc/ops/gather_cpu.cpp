@@ -2,6 +2,7 @@
 //
 // Tasks of gather are blocks of output rows. Tasks of scatter_add are blocks of the table's rows: each reads all
 // indices and adds the updates that fall to it in their order, so equal indices never meet in two tasks.
+#include "../core/checks.h"
 #include "../cpu/gemm.h"
 
 namespace berrante {
@@ -16,12 +17,9 @@ int64_t size_of(DType dtype) { return dtype == DType::float32 || dtype == DType:
 int64_t rows_a_task(int64_t b) { return larger(1, kTaskSize / larger(1, b)); }
 
 void plan_gather(const Call& call, Plan& plan) {
-  const View &x = call.in[0], &at = call.in[1], &y = call.out[0];
-  if (call.n_in != 2 || x.rank != 3 || at.rank != 1 || y.rank != 3 || at.dtype != DType::int32 || x.dtype != y.dtype ||
-      y.shape[0] != x.shape[0] || y.shape[1] != at.shape[0] || y.shape[2] != x.shape[2]) {
-    plan.error = "expected x [A, n, B] and int32 indices [M] -> [A, M, B] of x's dtype";
-    return;
-  }
+  plan.error = check_gather(call);
+  if (plan.error != nullptr) return;
+  const View& y = call.out[0];
   plan.tasks[0] = ceil_div(y.shape[0] * y.shape[1], rows_a_task(y.shape[2]));
   plan.cost = static_cast<double>(y.shape[0] * y.shape[1]) * (4 + static_cast<double>(y.shape[2]) * 0.3);
 }
@@ -47,13 +45,9 @@ int64_t parts_of(const View& y) {
 }
 
 void plan_scatter_add(const Call& call, Plan& plan) {
-  const View &at = call.in[0], &x = call.in[1], &y = call.out[0];
-  if (call.n_in != 2 || at.rank != 1 || x.rank != 3 || y.rank != 3 || at.dtype != DType::int32 ||
-      x.dtype != DType::float32 || y.dtype != DType::float32 || x.shape[0] != y.shape[0] || x.shape[1] != at.shape[0] ||
-      x.shape[2] != y.shape[2]) {
-    plan.error = "expected int32 indices [M] and float32 updates [A, M, B] -> float32 [A, n, B]";
-    return;
-  }
+  plan.error = check_scatter_add(call);
+  if (plan.error != nullptr) return;
+  const View &x = call.in[1], &y = call.out[0];
   plan.tasks[0] = y.shape[0] * parts_of(y);
   plan.cost = static_cast<double>(y.shape[0]) *
               static_cast<double>(y.shape[1] * y.shape[2] + x.shape[1] * (parts_of(y) + x.shape[2])) * 0.3;

@@ -5,6 +5,7 @@
 // the updates of each row of the table start, and then each thread adds up one
 // pack of one row, in order: no two threads write the same element, and rows
 // that nothing falls to become zeros in the same launch.
+#include "../core/checks.h"
 #include "../cuda/cuda_kernel.h"
 #include "../cuda/sort.cuh"
 
@@ -27,12 +28,7 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
-void plan_gather(const Call& call, CudaPlan& plan) {
-  const View &x = call.in[0], &at = call.in[1], &y = call.out[0];
-  if (call.n_in != 2 || x.rank != 3 || at.rank != 1 || y.rank != 3 || at.dtype != DType::int32 || x.dtype != y.dtype ||
-      y.shape[0] != x.shape[0] || y.shape[1] != at.shape[0] || y.shape[2] != x.shape[2])
-    plan.error = "expected x [A, n, B] and int32 indices [M] -> [A, M, B] of x's dtype";
-}
+void plan_gather(const Call& call, CudaPlan& plan) { plan.error = check_gather(call); }
 
 template <class Unit>
 void gather_units(const Call& call, const CudaTarget& target, Unit missing) {
@@ -142,17 +138,13 @@ ScatterSpace space_of(int64_t m, int64_t n) {
 }
 
 void plan_scatter_add(const Call& call, CudaPlan& plan) {
-  const View &at = call.in[0], &x = call.in[1], &y = call.out[0];
-  if (call.n_in != 2 || at.rank != 1 || x.rank != 3 || y.rank != 3 || at.dtype != DType::int32 ||
-      x.dtype != DType::float32 || y.dtype != DType::float32 || x.shape[0] != y.shape[0] || x.shape[1] != at.shape[0] ||
-      x.shape[2] != y.shape[2])
-    plan.error =
-        "expected int32 indices [M] and float32 updates [A, M, B] -> "
-        "float32 [A, n, B]";
-  else if (at.shape[0] >= kIndexLimit || y.shape[1] >= kIndexLimit)
+  plan.error = check_scatter_add(call);
+  if (plan.error != nullptr) return;
+  const int64_t indices = call.in[0].shape[0], rows = call.out[0].shape[1];
+  if (indices >= kIndexLimit || rows >= kIndexLimit)
     plan.error = "at most 2^31 - 1 indices and rows";
   else
-    plan.workspace = space_of(at.shape[0], y.shape[1]).total;
+    plan.workspace = space_of(indices, rows).total;
 }
 
 void launch_scatter_add(const Call& call, const CudaTarget& target) {

@@ -4,6 +4,7 @@
 // either order. Fewer rows than repay a pass over all of B: a task packs a panel or a few and multiplies all rows with
 // them. A few rows (M below kFewRows) go without packing: sums of B's rows, or dot products with them where B is
 // transposed.
+#include "../core/checks.h"
 #include "../cpu/gemm.h"
 
 namespace berrante {
@@ -50,24 +51,9 @@ Shape shape_of(const Call& call) {
 }
 
 void plan_matmul(const Call& call, Plan& plan) {
-  const auto& attrs = attrs_of<matmul_attrs>(call);
-  const View &a = call.in[0], &b = call.in[1], &c = call.out[0];
-  if (call.n_in < 2 || a.rank != 3 || b.rank != 3 || c.rank != 3) {
-    plan.error = "expected two operands and a result of rank 3";
-    return;
-  }
+  plan.error = check_matmul(call);
+  if (plan.error != nullptr) return;
   const Shape s = shape_of(call);
-  const int64_t am = attrs.transpose_a ? a.shape[2] : a.shape[1];
-  const int64_t bk = attrs.transpose_b ? b.shape[2] : b.shape[1], bn = attrs.transpose_b ? b.shape[1] : b.shape[2];
-  if (am != s.m || bk != s.k || bn != s.n || (a.shape[0] != 1 && a.shape[0] != s.batch) ||
-      (b.shape[0] != 1 && b.shape[0] != s.batch)) {
-    plan.error = "the operands' extents do not fit";
-    return;
-  }
-  if (call.n_in > 2 && (call.in[2].rank != 1 || call.in[2].shape[0] != s.n)) {
-    plan.error = "expected a bias of N elements";
-    return;
-  }
   const int64_t panels = panels_of(s.n);
   plan.cost =
       static_cast<double>(s.batch * s.m * s.n) * static_cast<double>(s.k) * 0.03 + static_cast<double>(s.n * s.k) * 0.2;

@@ -1,4 +1,5 @@
 // matmul on CUDA: a product of plain matrices (cuda/product.h), in the four orders of operands.
+#include "../core/checks.h"
 #include "../cuda/product_kernel.cuh"
 
 namespace berrante {
@@ -9,16 +10,9 @@ struct Extents {
 };
 
 const char* extents_of(const Call& call, Extents& e) {
-  if (call.n_in < 2 || call.in[0].rank != 3 || call.in[1].rank != 3 || call.out[0].rank != 3)
-    return "expected two operands and a result of rank 3";
-  const auto& attrs = *static_cast<const matmul_attrs*>(call.attrs);
-  const View &a = call.in[0], &b = call.in[1], &c = call.out[0];
-  const int ta = attrs.transpose_a != 0, tb = attrs.transpose_b != 0;
-  e = {c.shape[0], c.shape[1], c.shape[2], a.shape[2 - ta]};
-  if (a.shape[1 + ta] != e.m || b.shape[1 + tb] != e.k || b.shape[2 - tb] != e.n ||
-      (a.shape[0] != 1 && a.shape[0] != e.batch) || (b.shape[0] != 1 && b.shape[0] != e.batch))
-    return "the operands' extents do not fit";
-  if (call.n_in > 2 && (call.in[2].rank != 1 || call.in[2].shape[0] != e.n)) return "expected a bias of N elements";
+  if (const char* error = check_matmul(call)) return error;
+  const View &a = call.in[0], &c = call.out[0];
+  e = {c.shape[0], c.shape[1], c.shape[2], a.shape[static_cast<const matmul_attrs*>(call.attrs)->transpose_a ? 1 : 2]};
   if (e.m >= int64_t{1} << 30 || e.n >= int64_t{1} << 30 || e.k >= int64_t{1} << 30 || e.batch >= int64_t{1} << 24)
     return "an extent is too large";
   return nullptr;

@@ -4,6 +4,7 @@
 // then the squares around it. Blocks are merged by the formula of Chan, Golub and LeVeque ("Updating formulae and a
 // pairwise algorithm for computing sample variances", 1979), which keeps the variance of data far from zero. A long R
 // is cut into a fixed number of shares, merged in order by the second stage.
+#include "../core/checks.h"
 #include "../cpu/gemm.h"
 
 namespace berrante {
@@ -26,22 +27,8 @@ Shape shape_of(const Call& call) {
 }
 
 void plan_moments(const Call& call, Plan& plan) {
-  const View& x = call.in[0];
-  if (call.n_in != 1 || call.n_out != 2 || x.rank != 3 || x.dtype != DType::float32) {
-    plan.error = "expected float32 [A, R, B] -> mean and variance";
-    return;
-  }
-  for (int i = 0; i < 2; ++i) {
-    const View& y = call.out[i];
-    if (y.rank != 2 || y.shape[0] != x.shape[0] || y.shape[1] != x.shape[2] || y.dtype != DType::float32) {
-      plan.error = "expected mean and variance float32 [A, B]";
-      return;
-    }
-  }
-  if (x.shape[1] == 0 && x.shape[0] * x.shape[2] > 0) {
-    plan.error = "cannot take the moments of nothing";
-    return;
-  }
+  plan.error = check_moments(call);
+  if (plan.error != nullptr) return;
   const Shape s = shape_of(call);
   plan.cost = static_cast<double>(s.a * s.r * s.b) * 0.4;
   plan.tasks[0] = s.a * s.shares;

@@ -3,6 +3,7 @@
 // transpose and slice are one strided copy: dimensions that lie together on both sides are merged, and the innermost
 // two become a plane of rows and columns. Where the input runs along the plane's rows instead of its columns, the plane
 // is walked in square blocks, so that both sides use whole cache lines.
+#include "../core/checks.h"
 #include "../cpu/gemm.h"
 
 namespace berrante {
@@ -30,26 +31,10 @@ void dense_steps(const View& x, int64_t* step) {
 }
 
 // A copy from steps `from`, starting at `start`, into steps `to`. Always at least two dimensions.
-struct Copy {
-  int rank;
+struct Copy : Dimensions {
   int64_t start;
-  int64_t shape[kMaxRank + 2], from[kMaxRank + 2], to[kMaxRank + 2];
   int64_t planes, strip, strips, tasks;  // strips of rows a plane
 };
-
-void add_dimension(Copy& copy, int64_t extent, int64_t from, int64_t to) {
-  if (extent == 1) return;
-  const int last = copy.rank - 1;
-  if (last >= 0 && copy.from[last] == from * extent && copy.to[last] == to * extent) {
-    copy.shape[last] *= extent;
-    copy.from[last] = from;
-    copy.to[last] = to;
-    return;
-  }
-  copy.shape[copy.rank] = extent;
-  copy.from[copy.rank] = from;
-  copy.to[copy.rank++] = to;
-}
 
 void insert_first(Copy& copy) {
   for (int i = copy.rank; i > 0; --i) {
@@ -149,20 +134,9 @@ Copy copy_of_transpose(const Call& call) {
 }
 
 void plan_transpose(const Call& call, Plan& plan) {
-  const View &x = call.in[0], &y = call.out[0];
-  const Ints& perm = attrs_of<transpose_attrs>(call).perm;
-  bool fits = x.rank == y.rank && perm.size == x.rank && x.dtype == y.dtype;
-  unsigned seen = 0;
-  for (int i = 0; fits && i < x.rank; ++i) {
-    const int64_t p = perm.data[i];
-    fits = p >= 0 && p < x.rank && x.shape[p] == y.shape[i];
-    if (fits) seen |= 1u << p;
-  }
-  if (!fits || seen != (1u << x.rank) - 1) {
-    plan.error = "expected a permutation of the dimensions, and a result of that shape and dtype";
-    return;
-  }
-  plan_copy(copy_of_transpose(call), y, plan);
+  plan.error = check_transpose(call);
+  if (plan.error != nullptr) return;
+  plan_copy(copy_of_transpose(call), call.out[0], plan);
 }
 void run_transpose(const Call& call, const Range& range) { run_sized(copy_of_transpose(call), call, range); }
 
@@ -181,38 +155,18 @@ Copy copy_of_slice(const Call& call) {
 }
 
 void plan_slice(const Call& call, Plan& plan) {
-  const View &x = call.in[0], &y = call.out[0];
-  const auto& t = attrs_of<slice_attrs>(call);
-  if (x.rank != y.rank || x.dtype != y.dtype || t.start.size != x.rank || t.step.size != x.rank) {
-    plan.error = "expected starts and steps for every dimension, and a result of the same rank and dtype";
-    return;
-  }
-  for (int i = 0; i < x.rank; ++i) {
-    const int64_t first = t.start.data[i], last = first + (y.shape[i] - 1) * t.step.data[i];
-    if (y.shape[i] > 0 && (first < 0 || first >= x.shape[i] || last < 0 || last >= x.shape[i])) {
-      plan.error = "the slice leaves its input";
-      return;
-    }
-  }
-  plan_copy(copy_of_slice(call), y, plan);
+  plan.error = check_slice(call);
+  if (plan.error != nullptr) return;
+  plan_copy(copy_of_slice(call), call.out[0], plan);
 }
 void run_slice(const Call& call, const Range& range) { run_sized(copy_of_slice(call), call, range); }
 
 // --- concat ----------------------------------------------------------------------------------------------------------
 
 void plan_concat(const Call& call, Plan& plan) {
+  plan.error = check_concat(call);
+  if (plan.error != nullptr) return;
   const View& y = call.out[0];
-  int64_t total = 0;
-  bool fits = y.rank == 3 && call.n_in > 0;
-  for (int k = 0; fits && k < call.n_in; ++k) {
-    const View& x = call.in[k];
-    fits = x.rank == 3 && x.shape[0] == y.shape[0] && x.shape[2] == y.shape[2] && x.dtype == y.dtype;
-    total += x.shape[1];
-  }
-  if (!fits || total != y.shape[1]) {
-    plan.error = "expected inputs [A, n, B] -> [A, sum of n, B] of one dtype";
-    return;
-  }
   plan.tasks[0] = y.shape[0] * call.n_in;
   plan.cost = static_cast<double>(count_of(y, 0, 3)) * 0.3 + static_cast<double>(plan.tasks[0]) * 5;
 }
@@ -250,17 +204,9 @@ Rows rows_of_pad(const Call& call) {
 }
 
 void plan_pad(const Call& call, Plan& plan) {
-  const auto& t = attrs_of<pad_attrs>(call);
-  const View &x = call.in[0], &y = call.out[0];
-  if (x.rank != y.rank || x.dtype != y.dtype || t.low.size != x.rank || t.interior.size != x.rank) {
-    plan.error = "expected widths for every dimension, and a result of the same rank and dtype";
-    return;
-  }
-  for (int i = 0; i < x.rank; ++i)
-    if (t.interior.data[i] < 0) {
-      plan.error = "expected interior widths of zero or more";
-      return;
-    }
+  plan.error = check_pad(call);
+  if (plan.error != nullptr) return;
+  const View& y = call.out[0];
   const Rows rows = rows_of_pad(call);
   plan.tasks[0] = ceil_div(rows.count, rows.a_task);
   plan.cost = static_cast<double>(count_of(y, 0, y.rank)) * 0.4 + static_cast<double>(rows.count) * 5;

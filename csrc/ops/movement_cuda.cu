@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "../core/checks.h"
 #include "../cuda/access.cuh"
 #include "../cuda/cuda_kernel.h"
 #include "../cuda/launch.cuh"
@@ -23,26 +24,10 @@ constexpr int kDimensions = kMaxRank + 1;
 constexpr int kSquare = 32;
 constexpr int64_t kNarrow = 8;  // a plane less wide is not worth turning
 
-struct Copy {
-  int rank;
+struct Copy : Dimensions {
   int64_t start;  // of the source
   int64_t to_start;
-  int64_t shape[kDimensions], from[kDimensions], to[kDimensions];
 };
-
-void add_dimension(Copy& copy, int64_t extent, int64_t from, int64_t to) {
-  if (extent == 1) return;
-  const int last = copy.rank - 1;
-  if (last >= 0 && copy.from[last] == from * extent && copy.to[last] == to * extent) {
-    copy.shape[last] *= extent;
-    copy.from[last] = from;
-    copy.to[last] = to;
-    return;
-  }
-  copy.shape[copy.rank] = extent;
-  copy.from[copy.rank] = from;
-  copy.to[copy.rank++] = to;
-}
 
 int64_t size_of(const Copy& copy) {
   int64_t n = 1;
@@ -204,21 +189,7 @@ void launch_copy(Copy copy, const View& x, const View& y, const CudaTarget& targ
 // --- transpose, slice, concat
 // ----------------------------------------------------------------------------------------
 
-void plan_transpose(const Call& call, CudaPlan& plan) {
-  const View &x = call.in[0], &y = call.out[0];
-  const Ints& perm = attrs_of<transpose_attrs>(call).perm;
-  bool fits = x.rank == y.rank && perm.size == x.rank && x.dtype == y.dtype;
-  unsigned seen = 0;
-  for (int i = 0; fits && i < x.rank; ++i) {
-    const int64_t p = perm.data[i];
-    fits = p >= 0 && p < x.rank && x.shape[p] == y.shape[i];
-    if (fits) seen |= 1u << p;
-  }
-  if (!fits || seen != (1u << x.rank) - 1)
-    plan.error =
-        "expected a permutation of the dimensions, and a result of "
-        "that shape and dtype";
-}
+void plan_transpose(const Call& call, CudaPlan& plan) { plan.error = check_transpose(call); }
 
 void launch_transpose(const Call& call, const CudaTarget& target) {
   const View &x = call.in[0], &y = call.out[0];
@@ -231,23 +202,7 @@ void launch_transpose(const Call& call, const CudaTarget& target) {
   launch_copy(copy, x, y, target);
 }
 
-void plan_slice(const Call& call, CudaPlan& plan) {
-  const View &x = call.in[0], &y = call.out[0];
-  const auto& t = attrs_of<slice_attrs>(call);
-  if (x.rank != y.rank || x.dtype != y.dtype || t.start.size != x.rank || t.step.size != x.rank) {
-    plan.error =
-        "expected starts and steps for every dimension, and a result "
-        "of the same rank and dtype";
-    return;
-  }
-  for (int i = 0; i < x.rank; ++i) {
-    const int64_t first = t.start.data[i], last = first + (y.shape[i] - 1) * t.step.data[i];
-    if (y.shape[i] > 0 && (first < 0 || first >= x.shape[i] || last < 0 || last >= x.shape[i])) {
-      plan.error = "the slice leaves its input";
-      return;
-    }
-  }
-}
+void plan_slice(const Call& call, CudaPlan& plan) { plan.error = check_slice(call); }
 
 void launch_slice(const Call& call, const CudaTarget& target) {
   const View &x = call.in[0], &y = call.out[0];
@@ -263,17 +218,7 @@ void launch_slice(const Call& call, const CudaTarget& target) {
   launch_copy(copy, x, y, target);
 }
 
-void plan_concat(const Call& call, CudaPlan& plan) {
-  const View& y = call.out[0];
-  int64_t total = 0;
-  bool fits = y.rank == 3 && call.n_in > 0;
-  for (int k = 0; fits && k < call.n_in; ++k) {
-    const View& x = call.in[k];
-    fits = x.rank == 3 && x.shape[0] == y.shape[0] && x.shape[2] == y.shape[2] && x.dtype == y.dtype;
-    total += x.shape[1];
-  }
-  if (!fits || total != y.shape[1]) plan.error = "expected inputs [A, n, B] -> [A, sum of n, B] of one dtype";
-}
+void plan_concat(const Call& call, CudaPlan& plan) { plan.error = check_concat(call); }
 
 void launch_concat(const Call& call, const CudaTarget& target) {
   const View& y = call.out[0];
@@ -324,18 +269,7 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
-void plan_pad(const Call& call, CudaPlan& plan) {
-  const auto& t = attrs_of<pad_attrs>(call);
-  const View &x = call.in[0], &y = call.out[0];
-  if (x.rank != y.rank || x.dtype != y.dtype || t.low.size != x.rank || t.interior.size != x.rank) {
-    plan.error =
-        "expected widths for every dimension, and a result of the "
-        "same rank and dtype";
-    return;
-  }
-  for (int i = 0; i < x.rank; ++i)
-    if (t.interior.data[i] < 0) plan.error = "expected interior widths of zero or more";
-}
+void plan_pad(const Call& call, CudaPlan& plan) { plan.error = check_pad(call); }
 
 // Units of n elements; the dimensions up to `axis` change, what lies inside
 // moves as a whole.

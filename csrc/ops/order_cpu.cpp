@@ -2,6 +2,7 @@
 //
 // arg_reduce and cumsum walk R once for a block of B's columns at a time; sort is a stable merge of positions, row by
 // row. A task is one row of A (or of M) and one block of columns.
+#include "../core/checks.h"
 #include "../cpu/gemm.h"
 
 namespace berrante {
@@ -9,8 +10,6 @@ namespace BERRANTE_ISA {
 namespace {
 
 constexpr int64_t kWide = 64;
-
-bool is_number(DType dtype) { return dtype == DType::float32 || dtype == DType::int32; }
 
 // Calls block(a, first column, columns) for the tasks in `range`.
 template <class F>
@@ -28,17 +27,8 @@ void divide(const View& x, Plan& plan) {
 }
 
 void plan_arg_reduce(const Call& call, Plan& plan) {
-  const View &x = call.in[0], &y = call.out[0];
-  const auto kind = static_cast<Reduction>(attrs_of<arg_reduce_attrs>(call).kind);
-  if (x.rank != 3 || y.rank != 2 || x.shape[0] != y.shape[0] || x.shape[2] != y.shape[1] || !is_number(x.dtype) ||
-      y.dtype != DType::int32)
-    plan.error = "expected float32 or int32 [A, R, B] -> int32 [A, B]";
-  else if (kind != Reduction::maximum && kind != Reduction::minimum)
-    plan.error = "expected maximum or minimum";
-  else if (x.shape[1] == 0 && x.shape[0] * x.shape[2] > 0)
-    plan.error = "cannot take an extreme of nothing";
-  else
-    divide(x, plan);
+  plan.error = check_arg_reduce(call);
+  if (plan.error == nullptr) divide(call.in[0], plan);
 }
 
 template <class T>
@@ -71,13 +61,8 @@ void run_arg_reduce(const Call& call, const Range& range) {
 }
 
 void plan_cumsum(const Call& call, Plan& plan) {
-  const View &x = call.in[0], &y = call.out[0];
-  bool same = x.rank == 3 && y.rank == 3 && x.dtype == y.dtype && is_number(x.dtype);
-  for (int i = 0; same && i < 3; ++i) same = x.shape[i] == y.shape[i];
-  if (!same)
-    plan.error = "expected [A, R, B] -> [A, R, B], float32 or int32";
-  else
-    divide(x, plan);
+  plan.error = check_cumsum(call);
+  if (plan.error == nullptr) divide(call.in[0], plan);
 }
 
 // Total: what the sum is kept in. int32 wraps around, as numpy's does, hence the unsigned total.
@@ -108,17 +93,9 @@ void run_cumsum(const Call& call, const Range& range) {
 constexpr int64_t kRun = 16;  // sorted by insertion before merging
 
 void plan_sort(const Call& call, Plan& plan) {
+  plan.error = check_sort(call);
+  if (plan.error != nullptr) return;
   const View& x = call.in[0];
-  if (call.n_out != 2 || x.rank != 2 || !is_number(x.dtype)) {
-    plan.error = "expected float32 or int32 [M, N] -> values and positions";
-    return;
-  }
-  for (int i = 0; i < 2; ++i)
-    if (call.out[i].rank != 2 || call.out[i].shape[0] != x.shape[0] || call.out[i].shape[1] != x.shape[1] ||
-        call.out[i].dtype != (i == 0 ? x.dtype : DType::int32)) {
-      plan.error = "expected values of the input's dtype and int32 positions, both [M, N]";
-      return;
-    }
   plan.tasks[0] = x.shape[0];
   plan.scratch = static_cast<size_t>(x.shape[1]) * 4;
   double levels = 4;

@@ -7,6 +7,7 @@
 // time. Sums of float32 are kept in float64, as on the CPU.
 #include <type_traits>
 
+#include "../core/checks.h"
 #include "../cuda/cuda_kernel.h"
 #include "../cuda/sort.cuh"
 
@@ -50,19 +51,9 @@ struct Sorted {
 };
 
 void plan_sort(const Call& call, CudaPlan& plan) {
+  plan.error = check_sort(call);
+  if (plan.error != nullptr) return;
   const View& x = call.in[0];
-  if (call.n_out != 2 || x.rank != 2 || !is_number(x.dtype)) {
-    plan.error = "expected float32 or int32 [M, N] -> values and positions";
-    return;
-  }
-  for (int i = 0; i < 2; ++i)
-    if (call.out[i].rank != 2 || call.out[i].shape[0] != x.shape[0] || call.out[i].shape[1] != x.shape[1] ||
-        call.out[i].dtype != (i == 0 ? x.dtype : DType::int32)) {
-      plan.error =
-          "expected values of the input's dtype and int32 positions, "
-          "both [M, N]";
-      return;
-    }
   if (x.shape[1] >= kIndexLimit)
     plan.error = "a row may hold at most 2^31 - 1 elements";
   else
@@ -173,13 +164,8 @@ __global__ void __launch_bounds__(kThreads) scan_shares_kernel(Shape s, T* total
 }
 
 void plan_cumsum(const Call& call, CudaPlan& plan) {
-  const View &x = call.in[0], &y = call.out[0];
-  bool same = x.rank == 3 && y.rank == 3 && x.dtype == y.dtype && is_number(x.dtype);
-  for (int i = 0; same && i < 3; ++i) same = x.shape[i] == y.shape[i];
-  if (!same) {
-    plan.error = "expected [A, R, B] -> [A, R, B], float32 or int32";
-    return;
-  }
+  plan.error = check_cumsum(call);
+  if (plan.error != nullptr) return;
   const Shape s = shape_of(call);
   if (s.shares > 1) plan.workspace = static_cast<size_t>(s.a * s.shares * s.b) * 8;
 }

@@ -4,6 +4,7 @@
 // long R is cut into a fixed number of shares whose results are combined in order by the second stage, so the result
 // does not depend on threads. Sums run in blocks of kBlock rows whose totals are added, so that the error grows with
 // the number of blocks, not of elements.
+#include "../core/checks.h"
 #include "../cpu/gemm.h"
 
 namespace berrante {
@@ -26,26 +27,9 @@ Shape shape_of(const Call& call) {
 }
 
 void plan_reduce(const Call& call, Plan& plan) {
-  const View &x = call.in[0], &y = call.out[0];
-  if (x.rank != 3 || y.rank != 2 || x.shape[0] != y.shape[0] || x.shape[2] != y.shape[1] || x.dtype != y.dtype) {
-    plan.error = "expected [A, R, B] -> [A, B] of one dtype";
-    return;
-  }
-  const int64_t kind = attrs_of<reduce_attrs>(call).kind;
-  if (kind < 0 || kind > 4 || (x.dtype != DType::float32 && x.dtype != DType::int32)) {
-    plan.error = "unknown kind of reduction, or neither float32 nor int32";
-    return;
-  }
-  const auto which = static_cast<Reduction>(kind);
+  plan.error = check_reduce(call);
+  if (plan.error != nullptr) return;
   const Shape s = shape_of(call);
-  if (s.r == 0 && (which == Reduction::maximum || which == Reduction::minimum) && s.a * s.b > 0) {
-    plan.error = "cannot take an extreme of nothing";
-    return;
-  }
-  if (s.r == 0 && which == Reduction::mean && x.dtype == DType::int32) {
-    plan.error = "cannot take a whole mean of nothing";
-    return;
-  }
   plan.cost = static_cast<double>(s.a * s.r * s.b) * 0.3;
   plan.tasks[0] = s.a * s.shares;
   if (s.shares > 1) {

@@ -4,6 +4,7 @@
 // Moments do the same with mean and squares: two passes over registers, merged by the formula of Chan, Golub and
 // LeVeque (see moments_cpu.cpp). Which extreme is first does not depend on the order in which pairs of value and place
 // meet.
+#include "../core/checks.h"
 #include "../cuda/cuda_kernel.h"
 #include "../cuda/fold.cuh"
 
@@ -72,24 +73,8 @@ struct Mean : Reduce<Plus, T> {
 };
 
 void plan_reduce(const Call& call, CudaPlan& plan) {
-  const View &x = call.in[0], &y = call.out[0];
-  if (call.n_in != 1 || call.n_out != 1 || x.rank != 3 || y.rank != 2 || x.shape[0] != y.shape[0] ||
-      x.shape[2] != y.shape[1] || x.dtype != y.dtype) {
-    plan.error = "expected [A, R, B] -> [A, B] of one dtype";
-    return;
-  }
-  const int64_t kind = attrs_of<reduce_attrs>(call).kind;
-  if (kind < 0 || kind > 4 || !is_number(x.dtype)) {
-    plan.error = "unknown kind of reduction, or neither float32 nor int32";
-    return;
-  }
-  const auto which = static_cast<Reduction>(kind);
-  if (x.shape[1] == 0 && (which == Reduction::maximum || which == Reduction::minimum) && count_of(y) > 0)
-    plan.error = "cannot take an extreme of nothing";
-  else if (x.shape[1] == 0 && which == Reduction::mean && x.dtype == DType::int32)
-    plan.error = "cannot take a whole mean of nothing";
-  else
-    plan.workspace = fold_shape(x).states() * 4;
+  plan.error = check_reduce(call);
+  if (plan.error == nullptr) plan.workspace = fold_shape(call.in[0]).states() * 4;
 }
 
 template <class T>
@@ -150,17 +135,8 @@ struct ArgReduce {
 };
 
 void plan_arg_reduce(const Call& call, CudaPlan& plan) {
-  const View &x = call.in[0], &y = call.out[0];
-  const auto kind = static_cast<Reduction>(attrs_of<arg_reduce_attrs>(call).kind);
-  if (call.n_in != 1 || call.n_out != 1 || x.rank != 3 || y.rank != 2 || x.shape[0] != y.shape[0] ||
-      x.shape[2] != y.shape[1] || !is_number(x.dtype) || y.dtype != DType::int32)
-    plan.error = "expected float32 or int32 [A, R, B] -> int32 [A, B]";
-  else if (kind != Reduction::maximum && kind != Reduction::minimum)
-    plan.error = "expected maximum or minimum";
-  else if (x.shape[1] == 0 && count_of(y) > 0)
-    plan.error = "cannot take an extreme of nothing";
-  else
-    plan.workspace = fold_shape(x).states() * sizeof(Place<float>);
+  plan.error = check_arg_reduce(call);
+  if (plan.error == nullptr) plan.workspace = fold_shape(call.in[0]).states() * sizeof(Place<float>);
 }
 
 void launch_arg_reduce(const Call& call, const CudaTarget& target) {
@@ -204,22 +180,8 @@ struct Moments {
 };
 
 void plan_moments(const Call& call, CudaPlan& plan) {
-  const View& x = call.in[0];
-  if (call.n_in != 1 || call.n_out != 2 || x.rank != 3 || x.dtype != DType::float32) {
-    plan.error = "expected float32 [A, R, B] -> mean and variance";
-    return;
-  }
-  for (int i = 0; i < 2; ++i) {
-    const View& y = call.out[i];
-    if (y.rank != 2 || y.shape[0] != x.shape[0] || y.shape[1] != x.shape[2] || y.dtype != DType::float32) {
-      plan.error = "expected mean and variance float32 [A, B]";
-      return;
-    }
-  }
-  if (x.shape[1] == 0 && count_of(call.out[0]) > 0)
-    plan.error = "cannot take the moments of nothing";
-  else
-    plan.workspace = fold_shape(x).states() * sizeof(Moments::State);
+  plan.error = check_moments(call);
+  if (plan.error == nullptr) plan.workspace = fold_shape(call.in[0]).states() * sizeof(Moments::State);
 }
 
 void launch_moments(const Call& call, const CudaTarget& target) {

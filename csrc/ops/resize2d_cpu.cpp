@@ -2,6 +2,7 @@
 //
 // An output row (or column) takes from at most two input rows (columns), found from its centre; channels are the inner
 // loop. Forward tasks are output rows; the adjoint adds into an image, so its tasks are images.
+#include "../core/checks.h"
 #include "../cpu/gemm.h"
 
 namespace berrante {
@@ -25,15 +26,8 @@ Source source_of(int64_t i, int64_t from, int64_t to, Resize kind) {
 }
 
 void plan_any(int64_t kind, const View& x, const View& y, Plan& plan) {
-  if (x.rank != 4 || y.rank != 4 || x.shape[0] != y.shape[0] || x.shape[3] != y.shape[3] || x.dtype != DType::float32 ||
-      y.dtype != DType::float32)
-    plan.error = "expected float32 [N, H, W, C] tensors of one batch and channels";
-  else if (kind < 0 || kind > 1)
-    plan.error = "unknown kind of interpolation";
-  else if (x.shape[1] * x.shape[2] == 0 && y.shape[1] * y.shape[2] > 0)
-    plan.error = "cannot resize an empty image";
-  else
-    plan.cost = static_cast<double>(y.shape[0] * y.shape[1] * y.shape[2] * y.shape[3]) * 0.8;
+  plan.error = check_resize2d(kind, x, y);
+  plan.cost = static_cast<double>(y.shape[0] * y.shape[1] * y.shape[2] * y.shape[3]) * 0.8;
 }
 
 void plan_resize2d(const Call& call, Plan& plan) {

@@ -5,6 +5,7 @@
 // is a gather: it goes through the outputs that take from a position, which are
 // a range of rows and of columns. Positions are ratios of whole numbers, found
 // without rounding.
+#include "../core/checks.h"
 #include "../cuda/access.cuh"
 #include "../cuda/cuda_kernel.h"
 #include "../cuda/launch.cuh"
@@ -115,12 +116,9 @@ __global__ void __launch_bounds__(kThreads) adjoint_kernel(Geometry g, const flo
   }
 }
 
-const char* check_resize(int64_t kind, const View& x, const View& y) {
-  if (x.rank != 4 || y.rank != 4 || x.shape[0] != y.shape[0] || x.shape[3] != y.shape[3] || x.dtype != DType::float32 ||
-      y.dtype != DType::float32)
-    return "expected float32 [N, H, W, C] tensors of one batch and channels";
-  if (kind < 0 || kind > 1) return "unknown kind of interpolation";
-  if (x.shape[1] * x.shape[2] == 0 && y.shape[1] * y.shape[2] > 0) return "cannot resize an empty image";
+// Also what this device's 32-bit indices do not reach.
+const char* check_size(int64_t kind, const View& x, const View& y) {
+  if (const char* error = check_resize2d(kind, x, y)) return error;
   for (int i = 1; i < 3; ++i)
     if ((2 * x.shape[i] + 4) * (y.shape[i] + 1) >= kIndexLimit ||
         (2 * y.shape[i] + 4) * (x.shape[i] + 1) >= kIndexLimit)
@@ -176,14 +174,14 @@ void launch_any(int64_t kind, const View& x, const View& y, bool adjoint, const 
 }
 
 void plan_resize2d(const Call& call, CudaPlan& plan) {
-  plan.error = check_resize(attrs_of<resize2d_attrs>(call).kind, call.in[0], call.out[0]);
+  plan.error = check_size(attrs_of<resize2d_attrs>(call).kind, call.in[0], call.out[0]);
 }
 void launch_resize2d(const Call& call, const CudaTarget& target) {
   launch_any(attrs_of<resize2d_attrs>(call).kind, call.in[0], call.out[0], false, target);
 }
 
 void plan_resize2d_grad(const Call& call, CudaPlan& plan) {
-  plan.error = check_resize(attrs_of<resize2d_grad_attrs>(call).kind, call.out[0], call.in[0]);
+  plan.error = check_size(attrs_of<resize2d_grad_attrs>(call).kind, call.out[0], call.in[0]);
 }
 void launch_resize2d_grad(const Call& call, const CudaTarget& target) {
   launch_any(attrs_of<resize2d_grad_attrs>(call).kind, call.out[0], call.in[0], true, target);

@@ -3,6 +3,7 @@
 // Every row is shifted by its maximum, so no exponential overflows. Rows are independent: a task is a block of them.
 // softmax_cross_entropy writes the probabilities too, because the gradient is probabilities - targets.
 // Long rows run vector by vector; short ones (few classes) kLanes rows at a time, one row a lane.
+#include "../core/checks.h"
 #include "../cpu/gemm.h"
 
 namespace berrante {
@@ -17,12 +18,6 @@ int64_t rows_a_task(int64_t n) { return larger(1, kTaskSize / larger(1, n)); }
 void divide(const View& x, double nanoseconds, Plan& plan) {
   plan.tasks[0] = ceil_div(x.shape[0], rows_a_task(x.shape[1]));
   plan.cost = static_cast<double>(x.shape[0] * x.shape[1]) * nanoseconds;
-}
-
-const char* check_rows(const View& x, const View& y) {
-  if (x.rank != 2 || y.rank != 2 || x.shape[0] != y.shape[0] || x.shape[1] != y.shape[1])
-    return "expected [M, N] -> [M, N]";
-  return x.dtype != DType::float32 || y.dtype != DType::float32 ? "expected float32" : nullptr;
 }
 
 // Calls part(i, lanes) for each vector of a row of n elements; fewer than kLanes lanes at the end.
@@ -101,7 +96,7 @@ struct Columns {
 };
 
 void plan_softmax(const Call& call, Plan& plan) {
-  plan.error = check_rows(call.in[0], call.out[0]);
+  plan.error = check_softmax(call);
   if (plan.error == nullptr) divide(call.in[0], 1.0, plan);
 }
 
@@ -165,23 +160,8 @@ void run_log_softmax(const Call& call, const Range& range) {
 }
 
 void plan_softmax_cross_entropy(const Call& call, Plan& plan) {
-  if (call.n_in != 2 || call.n_out != 2) {
-    plan.error = "expected logits and targets -> loss and probabilities";
-    return;
-  }
-  const View &x = call.in[0], &target = call.in[1], &loss = call.out[0];
-  plan.error = check_rows(x, call.out[1]);
-  if (plan.error != nullptr) return;
-  const bool labels = target.dtype == DType::int32 && target.rank == 1 && target.shape[0] == x.shape[0];
-  if (!labels && (target.dtype != DType::float32 || check_rows(x, target) != nullptr)) {
-    plan.error = "expected float32 targets [M, N] or int32 labels [M]";
-    return;
-  }
-  if (loss.rank != 1 || loss.shape[0] != x.shape[0] || loss.dtype != DType::float32) {
-    plan.error = "expected a loss [M]";
-    return;
-  }
-  divide(x, 1.5, plan);
+  plan.error = check_softmax_cross_entropy(call);
+  if (plan.error == nullptr) divide(call.in[0], 1.5, plan);
 }
 
 // What softmax_cross_entropy works on.

@@ -6,6 +6,7 @@
 // reads it again (from the L2 cache).
 #include <cmath>
 
+#include "../core/checks.h"
 #include "../cuda/access.cuh"
 #include "../cuda/cuda_kernel.h"
 #include "../cuda/launch.cuh"
@@ -230,13 +231,7 @@ Rows rows_of(const View& x, const View& y) {
   return p;
 }
 
-const char* check_rows(const View& x, const View& y) {
-  if (x.rank != 2 || y.rank != 2 || x.shape[0] != y.shape[0] || x.shape[1] != y.shape[1])
-    return "expected [M, N] -> [M, N]";
-  return x.dtype != DType::float32 || y.dtype != DType::float32 ? "expected float32" : nullptr;
-}
-
-void plan_softmax(const Call& call, CudaPlan& plan) { plan.error = check_rows(call.in[0], call.out[0]); }
+void plan_softmax(const Call& call, CudaPlan& plan) { plan.error = check_softmax(call); }
 
 void launch_softmax(const Call& call, const CudaTarget& target) {
   launch_rows<Form::softmax>(rows_of(call.in[0], call.out[0]), target.stream);
@@ -245,20 +240,7 @@ void launch_log_softmax(const Call& call, const CudaTarget& target) {
   launch_rows<Form::log_softmax>(rows_of(call.in[0], call.out[0]), target.stream);
 }
 
-void plan_softmax_cross_entropy(const Call& call, CudaPlan& plan) {
-  if (call.n_in != 2 || call.n_out != 2) {
-    plan.error = "expected logits and targets -> loss and probabilities";
-    return;
-  }
-  const View &x = call.in[0], &target = call.in[1], &loss = call.out[0];
-  plan.error = check_rows(x, call.out[1]);
-  if (plan.error != nullptr) return;
-  const bool labels = target.dtype == DType::int32 && target.rank == 1 && target.shape[0] == x.shape[0];
-  if (!labels && (target.dtype != DType::float32 || check_rows(x, target) != nullptr))
-    plan.error = "expected float32 targets [M, N] or int32 labels [M]";
-  else if (loss.rank != 1 || loss.shape[0] != x.shape[0] || loss.dtype != DType::float32)
-    plan.error = "expected a loss [M]";
-}
+void plan_softmax_cross_entropy(const Call& call, CudaPlan& plan) { plan.error = check_softmax_cross_entropy(call); }
 
 void launch_softmax_cross_entropy(const Call& call, const CudaTarget& target) {
   Rows p = rows_of(call.in[0], call.out[1]);
