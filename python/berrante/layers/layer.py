@@ -16,18 +16,17 @@ import numpy as np
 from berrante import constraints as constraints_module
 from berrante import dtype_policies, initializers, ops, regularizers
 from berrante.graph.elementwise import BroadcastError
-from berrante.graph.formats import ROUNDING, is_float
 from berrante.graph.keras_tensor import FunctionalNode, KerasTensor, infer_outputs
 from berrante.graph.op import as_tensor
 from berrante.graph.tape import flatten, map_structure
 from berrante.graph.tensor import Tensor, standard_dtype
-from berrante.graph.trace import autocast
 from berrante.graph.variable import Variable, are_filled_later
 from berrante.layers import tracking
 from berrante.layers.configuration import Configurable, is_users, map_shapes
-from berrante.layers.masking import as_float_type, carry_mask, has_mask, masks_of
+from berrante.layers.masking import carry_mask, has_mask, masks_of
 from berrante.layers.naming import reset_names, snake_case, unique_name
 from berrante.layers.spec import InputSpec, check_input
+from berrante.layers.typed import Typed
 from berrante.random import SeedGenerator
 
 __all__ = ["InputSpec", "Layer", "call_context", "map_shapes", "reset_names", "snake_case", "unique_name"]
@@ -45,7 +44,7 @@ class _CallContext(threading.local):
 call_context = _CallContext()
 
 
-class Layer(Configurable):
+class Layer(Typed):
     """The base of all layers.
 
     Args:
@@ -61,10 +60,6 @@ class Layer(Configurable):
     supports_masking = False
     # Whether layers of the class need no building: berrante's own without a build. A user's build turns that off.
     _stateless = False
-    # Whether the layer is made of layers that have compute dtypes of their own (a model).
-    _composed = False
-    # Whether the layer computes in float32 whatever its policy; its output is of the compute dtype.
-    _wide = False
     # What _setup makes.
     _layers: list[Layer]
     _variables: list[Variable]
@@ -348,25 +343,6 @@ class Layer(Configurable):
         batch = max(1, y.shape[0]) if y.shape else 1
         return ops.divide(self.activity_regularizer(y), float(batch))
 
-    def _compute(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """`call` in the layer's compute dtype: on float inputs of that type, with its weights read in that type."""
-        kind = self._float_type()
-        if kind is not None and self.autocast:
-            types = (kind, "float32") if self._wide else (kind,)
-            args = tuple(as_float_type(a, *types) for a in args)
-            kwargs = {k: as_float_type(a, *types) for k, a in kwargs.items()}
-        halved = kind in ROUNDING
-        with autocast(kind if halved and self.autocast and not self._wide else None):
-            outputs = self.call(*args, **kwargs)
-        return outputs if kind is None or not halved or is_users(type(self)) else as_float_type(outputs, kind)
-
-    def _float_type(self) -> str | None:
-        """The compute dtype as tensors have it; None if it is no float's, or if inner layers have their own."""
-        if self._composed and not is_users(type(self)):
-            return None
-        kind = standard_dtype(self.compute_dtype)
-        return kind if is_float(kind) else None
-
     def _fill_mask(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Hands the input's mask to a call that takes one; gives the first input's mask."""
         if kwargs.get("mask") is not None:
@@ -482,34 +458,6 @@ class Layer(Configurable):
     @property
     def output(self) -> Any:
         return self._node_tensors("output")
-
-    @property
-    def dtype_policy(self) -> dtype_policies.DTypePolicy:
-        """The dtypes of the layer's computation and weights."""
-        policy = self._dtype_policy
-        return policy[self.path] if isinstance(policy, dtype_policies.DTypePolicyMap) else policy
-
-    @dtype_policy.setter
-    def dtype_policy(self, value: Any) -> None:
-        policy = dtype_policies.get(value)
-        if isinstance(self._dtype_policy, dtype_policies.DTypePolicyMap):
-            if self.path in self._dtype_policy:
-                del self._dtype_policy[self.path]
-            self._dtype_policy[self.path] = policy
-        else:
-            self._dtype_policy = policy
-
-    @property
-    def dtype(self) -> str:
-        return self.dtype_policy.variable_dtype
-
-    variable_dtype = dtype
-
-    @property
-    def compute_dtype(self) -> str:
-        return self.dtype_policy.compute_dtype
-
-    input_dtype = compute_dtype
 
     @property
     def metrics_variables(self) -> list[Variable]:
