@@ -99,13 +99,13 @@ UNARY(sqrt_f, root(x))
 UNARY(rsqrt_f, 1.0f / root(x))
 UNARY(reciprocal_f, 1.0f / x)
 UNARY(exp_f, exp(x))
-SCALAR(expm1_f, __builtin_expm1f(x))
+UNARY(expm1_f, expm1(x))
 UNARY(log_f, log(x))
-SCALAR(log1p_f, __builtin_log1pf(x))
+UNARY(log1p_f, log1p(x))
 UNARY(tanh_f, tanh(x))
 UNARY(sigmoid_f, sigmoid(x))
 UNARY(softplus_f, softplus(x))
-SCALAR(erf_f, __builtin_erff(x))
+UNARY(erf_f, erf(x))
 SCALAR(floor_f, __builtin_floorf(x))
 SCALAR(ceil_f, __builtin_ceilf(x))
 SCALAR(round_f, __builtin_rintf(x))
@@ -140,6 +140,23 @@ TERNARY(multiply_add_f, x* y + z)
 TERNARY(subtract_product_f, z - x * y)
 TERNARY(blend_f, x + (y - x) * z)
 TERNARY(root_ratio_f, x / (root(y) + z))
+constexpr float kLeast = 1e-7f, kMost = static_cast<float>(1.0 - 1e-7);
+BERRANTE_INLINE vf clipped(vf x) {
+  const vf y = select((x > kLeast) | (x != x), x, splat(kLeast));
+  return select(y > kMost, splat(kMost), y);
+}
+BERRANTE_INLINE vf crossentropy(vf target, vf x) {
+  const vf p = clipped(x);
+  return -(target * log(p) + (1.0f - target) * log(1.0f - p));
+}
+BERRANTE_INLINE vf crossentropy_slope(vf target, vf x) {
+  const vf p = clipped(x);
+  const vf slope = (p - target) / (p * (1.0f - p));
+  const vf inside = select((x < kLeast) | (x > kMost), splat(0.0f), slope);
+  return select((x == kLeast) | (x == kMost), 0.5f * slope, inside);
+}
+BINARY(crossentropy_f, crossentropy(x, y))
+BINARY(crossentropy_slope_f, crossentropy_slope(x, y))
 BINARY(eq_f, one_if(x == y))
 BINARY(ne_f, one_if(x != y))
 BINARY(lt_f, one_if(x < y))

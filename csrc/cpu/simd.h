@@ -54,6 +54,17 @@ BERRANTE_INLINE vi as_int(vf v) { return (vi)v; }
 BERRANTE_INLINE vf to_float(vi v) { return __builtin_convertvector(v, vf); }
 BERRANTE_INLINE vi to_int(vf v) { return __builtin_convertvector(v, vi); }  // lanes must be within int32
 
+BERRANTE_INLINE bool all(vi mask) {
+#if BERRANTE_LANES == 8 && defined(__AVX__)
+  return __builtin_ia32_movmskps256(as_float(mask)) == 255;
+#else
+  int64_t half[kVectorBytes / 8], both = -1;
+  __builtin_memcpy(half, &mask, sizeof half);
+  for (int64_t lanes : half) both &= lanes;
+  return both == -1;
+#endif
+}
+
 BERRANTE_INLINE vf max(vf a, vf b) { return a > b ? a : b; }
 BERRANTE_INLINE vf min(vf a, vf b) { return a < b ? a : b; }
 

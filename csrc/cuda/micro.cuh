@@ -33,6 +33,20 @@ __device__ __forceinline__ int32_t floor_div(int32_t x, int32_t y) {
   const int32_t q = x / y, rest = x - q * y;
   return q - (rest != 0 && (rest < 0) != (y < 0));
 }
+__device__ __forceinline__ float clipped_probability(float x) {
+  const float low = 1e-7f, high = static_cast<float>(1.0 - 1e-7);
+  return x < low ? low : x > high ? high : x;
+}
+__device__ __forceinline__ float crossentropy(float target, float x) {
+  const float p = clipped_probability(x);
+  return -(target * logf(p) + (1.0f - target) * logf(1.0f - p));
+}
+__device__ __forceinline__ float crossentropy_slope(float target, float x) {
+  const float low = 1e-7f, high = static_cast<float>(1.0 - 1e-7);
+  const float p = clipped_probability(x);
+  const float slope = (p - target) / (p * (1.0f - p));
+  return x < low || x > high ? 0.0f : x == low || x == high ? 0.5f * slope : slope;
+}
 
 // Philox4x32-10 (Salmon et al., 2011): block number in the counter's low words, seed words as the key.
 __device__ __forceinline__ void philox(Word a, Word b, int64_t block, uint32_t word[4]) {
@@ -141,6 +155,8 @@ FLOATS(multiply_add_f, x* y + z)
 FLOATS(subtract_product_f, z - x * y)
 FLOATS(blend_f, x + (y - x) * z)
 FLOATS(root_ratio_f, x / (sqrtf(y) + z))
+FLOAT(crossentropy_f, crossentropy(x, y))
+FLOAT(crossentropy_slope_f, crossentropy_slope(x, y))
 TEST(eq_f, x == y)
 TEST(ne_f, x != y)
 TEST(lt_f, x < y)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -201,7 +202,7 @@ INDIRECT = {
     "cast", "stop_gradient", "equal", "not_equal", "less", "less_equal", "isnan", "isfinite", "bitwise_and",
     "bitwise_or", "bitwise_xor", "floor", "ceil", "round", "trunc", "sign", "floor_divide", "arg_reduce", "iota",
     "random_uniform", "random_normal", "random_bits", "dropout", "scatter_add", "conv2d_input_grad",
-    "conv2d_weight_grad", "pool2d_grad", "pool2d_pick", "resize2d_grad", "reduce",
+    "conv2d_weight_grad", "pool2d_grad", "pool2d_pick", "resize2d_grad", "reduce", "binary_crossentropy_slope",
 }  # fmt: skip
 
 
@@ -224,23 +225,64 @@ def test_comparisons_and_rounding_at_all_sizes(n: int) -> None:
     np.testing.assert_array_equal(ops.mod(ia, ib).numpy(), ia % ib)
 
 
-@pytest.mark.parametrize("name", ["exp", "log", "tanh", "sigmoid", "log1p", "softplus"])
-def test_vector_mathematics_over_the_full_range(name: str) -> None:
-    bits = np.linspace(0, 2**32 - 1, 400_001).astype(np.uint32)
-    x = bits.view(np.float32)
-    x = x[np.isfinite(x)]
+def test_binary_crossentropy_at_the_ends_and_its_derivatives() -> None:
+    """Clipped probabilities have no derivative; first and second derivatives by both arguments against finite differences."""
+    e = np.float32(1e-7)
+    target = np.array([0, 1, 0.3, 1, 0, 0.3, 0.7, 0.5], np.float32)
+    output = np.array([0, 0, e, 1, 1, np.float32(1) - e, np.nan, 0.5], np.float32)
+    p = np.clip(output.astype(np.float64), 1e-7, np.float32(1 - 1e-7))
+    want = -(target * np.log(p) + (1 - target) * np.log1p(-p))
+    np.testing.assert_allclose(ops.binary_crossentropy(target, output).numpy(), want, rtol=1e-5, atol=1e-7)
+
+    def slopes(t: Tensor, y: Tensor) -> list[Tensor]:
+        first = gradients([ops.binary_crossentropy(t, y)], [t, y])
+        return [*first, *gradients([first[1]], [t, y])]
+
+    program = Program(slopes, [TensorSpec((8,)), TensorSpec((8,))])
+    ends = np.array([0, 0, e, 1, 1, np.float32(1) - e, 2, -1], np.float32)
+    by_target, by_output, *_ = program(target, ends)
+    np.testing.assert_array_equal(by_output[[0, 1, 3, 4, 6, 7]], 0)
+    half = (np.array([1e-7, 1 - e], np.float64) - target[[2, 5]]) / np.array([1e-7, float(e)]) / 2
+    np.testing.assert_allclose(by_output[[2, 5]], half, rtol=0.2)  # one float32 unit of 1 - 1e-7 is a fifth of 1e-7
+
+    y = RNG.uniform(0.1, 0.9, 8)
+    t, h = target.astype(np.float64), 1e-5
+
+    def loss(t: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return -(t * np.log(y) + (1 - t) * np.log(1 - y))
+
+    def slope(t: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return (loss(t, y + h) - loss(t, y - h)) / (2 * h)
+
+    want_all = [
+        (loss(t + h, y) - loss(t - h, y)) / (2 * h), slope(t, y),
+        (slope(t + h, y) - slope(t - h, y)) / (2 * h), (slope(t, y + h) - slope(t, y - h)) / (2 * h),
+    ]  # fmt: skip
+    for got, expected in zip(program(target, y.astype(np.float32)), want_all, strict=True):
+        np.testing.assert_allclose(got, expected, rtol=2e-3, atol=2e-4)
+
+
+_MATHEMATICS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "exp": np.exp, "expm1": np.expm1, "log": np.log, "log1p": np.log1p, "tanh": np.tanh,
+    "sigmoid": lambda w: 1 / (1 + np.exp(-w)), "softplus": lambda w: np.logaddexp(0, w), "erf": np.vectorize(math.erf, [float]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", _MATHEMATICS)
+def test_vector_mathematics_within_four_units_in_the_last_place(name: str) -> None:
+    """Numbers from everywhere, specials among them, and every number of a binade (a part of it where the reference is slow)."""
+    everywhere = np.linspace(0, 2**32 - 1, 400_001).astype(np.uint32).view(np.float32)
+    binade = np.arange(0x3F000000, 0x3F800000, 16 if name == "erf" else 1, dtype=np.uint32).view(np.float32)
+    x = np.concatenate([everywhere, np.float32([0, -0.0, np.inf, -np.inf, np.nan]), binade])
     with np.errstate(all="ignore"):
-        w = x.astype(np.float64)
-        want = {
-            "exp": np.exp(w), "log": np.log(w), "tanh": np.tanh(w), "sigmoid": 1 / (1 + np.exp(-w)), "log1p": np.log1p(w),
-            "softplus": np.logaddexp(0, w),
-        }[name]  # fmt: skip
+        want = _MATHEMATICS[name](x.astype(np.float64))
         got = getattr(ops, name)(x).numpy().astype(np.float64)
         want32 = want.astype(np.float32)
     ok = np.isfinite(want32) & (np.abs(want) > 1.2e-38)
     ulp = np.abs(np.spacing(want32[ok]).astype(np.float64))
     assert (np.abs(got[ok] - want[ok]) / ulp).max() <= 4.0
     np.testing.assert_array_equal(np.isnan(got), np.isnan(want32))
+    np.testing.assert_array_equal(got[np.isinf(want32)], want32[np.isinf(want32)])
 
 
 def test_philox_known_answers() -> None:

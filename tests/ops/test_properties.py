@@ -13,6 +13,8 @@ from hypothesis.extra import numpy as hnp
 from berrante import ops
 from references import convolve, pool
 
+settings.register_profile("no clock", deadline=None)
+settings.load_profile("no clock")
 pytestmark = pytest.mark.filterwarnings("ignore::hypothesis.errors.HypothesisWarning")
 shapes = hnp.array_shapes(min_dims=1, max_dims=4, min_side=1, max_side=5)
 
@@ -83,7 +85,7 @@ def test_products(m: int, n: int, k: int, batch: int, shared: bool) -> None:
     same(ops.matmul(a, b), a.astype(np.float64) @ b, 1e-4)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     size=st.tuples(st.integers(1, 12), st.integers(1, 12)),
     channels=st.tuples(st.sampled_from([1, 2, 3, 6, 8, 17]), st.sampled_from([1, 3, 6, 16, 33])),
@@ -105,7 +107,7 @@ def test_convolutions(
     same(got, convolve(x.astype(np.float64), w.astype(np.float64), stride, padding, dilation), 2e-4)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     size=st.tuples(st.integers(3, 12), st.integers(3, 12)),
     channels=st.integers(1, 20),

@@ -7,6 +7,7 @@ from math import prod
 from typing import Any
 
 from berrante.graph import primitives as p
+from berrante.graph.elementwise import Elementwise, single
 from berrante.graph.op import KernelCall, Op
 from berrante.graph.primitives import cast, floating
 from berrante.graph.tensor import Node, Tensor, TensorSpec
@@ -308,6 +309,32 @@ def sparse_categorical_crossentropy(target: Any, output: Any, from_logits: bool 
     return e.negative(sum(e.multiply(one_hot(target, output.shape[-1]), _normalized_log(output)), -1))
 
 
+def _grad_crossentropy(node: Node, dy: Tensor) -> list[Tensor]:
+    target, output = node.inputs
+    y = e.clip(output, EPSILON, 1.0 - EPSILON)
+    by_target = e.subtract(e.log(e.subtract(1.0, y)), e.log(y))
+    return [e.multiply(dy, by_target), e.multiply(dy, _crossentropy_slope(target, output))]
+
+
+def _grad_crossentropy_slope(node: Node, dy: Tensor) -> list[Tensor]:
+    """Of (y - t) / (y (1 - y)), which is 0 where y is clipped."""
+    target, output = node.inputs
+    y = e.clip(output, EPSILON, 1.0 - EPSILON)
+    inside = cast(e.equal(y, output), "float32")
+    rest = e.subtract(1.0, y)
+    by_output = e.add(e.divide(target, e.square(y)), e.divide(e.subtract(1.0, target), e.square(rest)))
+    by_target = e.negative(e.reciprocal(e.multiply(y, rest)))
+    return [e.multiply(dy, e.multiply(by_target, inside)), e.multiply(dy, e.multiply(by_output, inside))]
+
+
+_binary_crossentropy = Elementwise(
+    "binary_crossentropy", single("crossentropy_f"), _grad_crossentropy, compute="float32"
+)
+_crossentropy_slope = Elementwise(
+    "binary_crossentropy_slope", single("crossentropy_slope_f"), _grad_crossentropy_slope, compute="float32"
+)
+
+
 @public
 def binary_crossentropy(target: Any, output: Any, from_logits: bool = False) -> Tensor:
     """-(t * log(y) + (1 - t) * log(1 - y)), elementwise; y is clipped to [1e-7, 1 - 1e-7]."""
@@ -319,10 +346,8 @@ def binary_crossentropy(target: Any, output: Any, from_logits: bool = False) -> 
         )
     if from_logits:
         return e.add(e.subtract(relu(output), e.multiply(output, target)), softplus(e.negative(e.absolute(output))))
-    y = e.clip(output, EPSILON, 1.0 - EPSILON)
-    return e.negative(
-        e.add(e.multiply(target, e.log(y)), e.multiply(e.subtract(1.0, target), e.log(e.subtract(1.0, y))))
-    )
+    result: Tensor = _binary_crossentropy(target, output)
+    return result
 
 
 # --- normalisation --------------------------------------------------------------------------------------------------

@@ -37,6 +37,7 @@ _PLACED = {"coordinate", "uniform", "normal", "bits"}  # these depend on where a
 _ZERO_KEEPING = {"neg_f", "abs_f", "sign_f", "square_f", "tanh_f", "sqrt_f", "erf_f", "to_f", "to_i"}
 _FINITE = _ZERO_KEEPING - {"sqrt_f"} | {
     "add_f", "sub_f", "mul_f", "max_f", "min_f", "sigmoid_f", "eq_f", "ne_f", "lt_f", "le_f", "select", "softplus_f",
+    "crossentropy_f", "crossentropy_slope_f",
 }  # fmt: skip
 
 
