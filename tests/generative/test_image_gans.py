@@ -224,6 +224,23 @@ def test_a_saved_encoder_keeps_its_generator(tmp_path: Path) -> None:
     np.testing.assert_allclose(load_model(tmp_path / "f.keras").anomaly_score(x), model.anomaly_score(x), rtol=1e-6)
 
 
+@pytest.mark.parametrize("width", [2, 3])
+def test_the_mean_of_all_views_turns_with_the_image(width: int) -> None:
+    """What one view gives does not; of images that are no squares, there are mirrored views alone."""
+    generator = berrante.Sequential(
+        [L.Input((2, width, 1)), L.Conv2D(4, 3, padding="same", activation="relu"), L.UpSampling2D(4)]
+        + [L.Conv2D(1, 3, padding="same")]
+    )
+    judge = berrante.Sequential([L.Input((8, 4 * width, 1)), L.Flatten(), L.Dense(1)])
+    model = SRGAN(generator, judge, scale=4)
+    x = RNG.random((3, 2, width, 1)).astype("float32")
+    turned = lambda a: np.rot90(a, 1 if width == 2 else 2, (1, 2))[:, ::-1]
+    large = model.upscale(x, ensemble=True)
+    np.testing.assert_allclose(model.upscale(turned(x), ensemble=True), turned(large), atol=1e-6)
+    assert np.abs(model.upscale(turned(x).copy()) - turned(model.upscale(x))).max() > 1e-3
+    assert np.abs(large - model.upscale(x)).max() > 1e-3
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [

@@ -147,9 +147,19 @@ class SRGAN(Pix2Pix):
     def _real_of(self, data: Any) -> tuple[str, Any]:
         return ("x", data.data[0]) if data.data[1] is None else ("y", data.data[1])
 
-    def upscale(self, x: Any, batch_size: int = 32) -> np.ndarray:
-        """Images `scale` times as large."""
-        return self.translate(x, batch_size)
+    def upscale(self, x: Any, batch_size: int = 32, ensemble: bool = False) -> np.ndarray:
+        """Images `scale` times as large. ensemble: the mean over an image's views, mirrored and (of squares) turned, each
+        turned back (Lim et al., 2017): eight times the work, nearer to the truth."""
+        if not ensemble:
+            return self.translate(x, batch_size)
+        x = np.asarray(x)
+        made: list[np.ndarray] = []
+        for turns in range(4) if x.shape[1] == x.shape[2] else (0, 2):
+            for mirror in (1, -1):
+                view = np.rot90(x, turns, (1, 2))[:, :, ::mirror]
+                large = self.translate(np.ascontiguousarray(view), batch_size)
+                made.append(np.rot90(large[:, :, ::mirror], -turns, (1, 2)))
+        return np.mean(made, axis=0)  # type: ignore[no-any-return]
 
 
 class Inpainter(Pix2Pix):
