@@ -149,7 +149,7 @@ class SRGAN(Pix2Pix):
 
     def upscale(self, x: Any, batch_size: int = 32, ensemble: bool = False) -> np.ndarray:
         """Images `scale` times as large. ensemble: the mean over an image's views, mirrored and (of squares) turned, each
-        turned back (Lim et al., 2017): eight times the work, nearer to the truth."""
+        turned back (Lim et al., 2017): eight times the work, nearer to the truth where training saw such views too."""
         if not ensemble:
             return self.translate(x, batch_size)
         x = np.asarray(x)
