@@ -49,14 +49,10 @@ class GroupedQueryAttention(HeadedAttention):
         self.head_dim, self._return_attention_scores = head_dim, False
         self.num_query_heads, self.num_key_value_heads = num_query_heads, num_key_value_heads
         self.num_repeats = num_query_heads // num_key_value_heads
-        self._set_arguments(
-            dropout, use_bias, sliding_window, flash_attention, use_gate, seed,
-            {
-                "kernel_initializer": kernel_initializer, "bias_initializer": bias_initializer,
-                "kernel_regularizer": kernel_regularizer, "bias_regularizer": bias_regularizer,
-                "activity_regularizer": activity_regularizer, "kernel_constraint": kernel_constraint,
-                "bias_constraint": bias_constraint,
-            },
+        self._set_arguments(dropout, use_bias, sliding_window, flash_attention, use_gate, seed)
+        self._set_weight_arguments(
+            kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer, activity_regularizer,
+            kernel_constraint, bias_constraint,
         )  # fmt: skip
 
     def build(  # type: ignore[override]

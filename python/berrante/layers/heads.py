@@ -29,7 +29,7 @@ class HeadedAttention(Layer):
 
     def _set_arguments(
         self, dropout: float, use_bias: bool, sliding_window: int | None, flash_attention: bool | None,
-        use_gate: bool, seed: int | None, weights: dict[str, Any],
+        use_gate: bool, seed: int | None,
     ) -> None:  # fmt: skip
         if sliding_window is not None and (not isinstance(sliding_window, int) or sliding_window <= 0):
             raise ValueError(
@@ -43,14 +43,20 @@ class HeadedAttention(Layer):
             raise ValueError(f"{self._label()} flash attention is not supported; received flash_attention=True")
         self.dropout, self.use_bias, self.use_gate, self.seed = dropout, use_bias, use_gate, seed
         self.sliding_window = sliding_window
-        self.kernel_initializer = initializers.get(weights["kernel_initializer"])
-        self.bias_initializer = initializers.get(weights["bias_initializer"])
-        self.kernel_regularizer = regularizers.get(weights["kernel_regularizer"])
-        self.bias_regularizer = regularizers.get(weights["bias_regularizer"])
+
+    def _set_weight_arguments(
+        self, kernel_initializer: Any, bias_initializer: Any, kernel_regularizer: Any, bias_regularizer: Any,
+        activity_regularizer: Any, kernel_constraint: Any, bias_constraint: Any,
+    ) -> None:  # fmt: skip
+        """What the projections' weights start from and are held to."""
+        self.kernel_initializer = initializers.get(kernel_initializer)
+        self.bias_initializer = initializers.get(bias_initializer)
+        self.kernel_regularizer = regularizers.get(kernel_regularizer)
+        self.bias_regularizer = regularizers.get(bias_regularizer)
         # of each projection's output, not of the layer's own
-        self._projection_regularizer = regularizers.get(weights["activity_regularizer"])
-        self.kernel_constraint = constraints.get(weights["kernel_constraint"])
-        self.bias_constraint = constraints.get(weights["bias_constraint"])
+        self._projection_regularizer = regularizers.get(activity_regularizer)
+        self.kernel_constraint = constraints.get(kernel_constraint)
+        self.bias_constraint = constraints.get(bias_constraint)
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
@@ -168,14 +174,10 @@ class MultiHeadAttention(HeadedAttention):
             )
         axes = (attention_axes,) if isinstance(attention_axes, int) else attention_axes
         self.attention_axes: Any = axes if axes is None else tuple(axes)
-        self._set_arguments(
-            dropout, use_bias, sliding_window, flash_attention, use_gate, seed,
-            {
-                "kernel_initializer": kernel_initializer, "bias_initializer": bias_initializer,
-                "kernel_regularizer": kernel_regularizer, "bias_regularizer": bias_regularizer,
-                "activity_regularizer": activity_regularizer, "kernel_constraint": kernel_constraint,
-                "bias_constraint": bias_constraint,
-            },
+        self._set_arguments(dropout, use_bias, sliding_window, flash_attention, use_gate, seed)
+        self._set_weight_arguments(
+            kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer, activity_regularizer,
+            kernel_constraint, bias_constraint,
         )  # fmt: skip
 
     def get_config(self) -> dict[str, Any]:
