@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import berrante
 from berrante import ops
 from berrante.graph.program import Program
 from berrante.graph.tensor import TensorSpec
@@ -113,6 +114,14 @@ def test_switch_of_a_symbolic_index() -> None:
 def test_refused(call: Any, error: type[Exception]) -> None:
     with pytest.raises(error):
         call()
+
+
+def test_the_gradient_of_a_symmetric_matrix_is_symmetric() -> None:
+    """That of logdet is the inverse, of both triangles, as in Keras."""
+    with berrante.GradientTape() as tape:
+        x = berrante.Variable(SPD)
+        total = ops.sum(ops.logdet(x))
+    np.testing.assert_allclose(tape.gradient(total, [x])[0], np.linalg.inv(SPD), rtol=1e-4, atol=1e-5)
 
 
 def test_namespaces() -> None:

@@ -179,6 +179,10 @@ def _weights(rng: Rng, name: str, kwargs: dict[str, Any], y: np.ndarray, p: np.n
         size = y.size // (y.shape[-1] if y.dtype == np.float32 and "Binary" not in name else 1)
         return rng.integers(0, 4, size).astype(np.float32 if kwargs.get("dtype") else np.int32)
     shape = (len(y),) if p.ndim <= 2 or maybe(rng) else p.shape[:-1]
+    if (
+        kwargs.get("ignore_class") is not None
+    ):  # beside a mask of more dimensions Keras takes samples' weights for columns
+        shape = p.shape[:-1]
     if name == "Accuracy":
         shape = y.shape
     return rng.random(shape).astype(np.float32).round(2)

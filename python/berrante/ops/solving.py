@@ -125,7 +125,8 @@ def cholesky(x: Any, upper: bool = False) -> Tensor:
         except np.linalg.LinAlgError:
             raise ValueError("[cholesky] expected positive definite matrices") from None
     n, columns = x.shape[-1], []
-    rest = x
+    # The mean of both triangles: the gradient of a symmetric matrix is symmetric, too.
+    rest = e.multiply(e.add(x, swapaxes(x, -1, -2)), 0.5)
     for k in range(n):
         root = e.sqrt(_block(rest, (k, k + 1), (k, k + 1)))
         column = e.divide(_block(rest, (0, n), (k, k + 1)), root)
