@@ -102,7 +102,7 @@ def _without_lone_ids(tree: Any, written: dict[int, int]) -> Any:
             if written.get(x.get("shared_object_id", -1), 2) == 1:
                 del x["shared_object_id"]
             stack.extend(x.values())
-        elif isinstance(x, list):
+        elif isinstance(x, (list, tuple)):
             stack.extend(x)
     return tree
 
@@ -113,7 +113,8 @@ def _serialize(obj: Any) -> Any:
     if isinstance(obj, np.generic):
         return obj.item()
     if isinstance(obj, (list, tuple)):
-        return [_serialize(x) for x in obj]
+        parts = [_serialize(x) for x in obj]
+        return tuple(parts) if isinstance(obj, tuple) else parts  # JSON makes it a list
     if isinstance(obj, dict):
         return {str(k): _serialize(v) for k, v in obj.items()}
     if isinstance(obj, np.ndarray):
@@ -292,7 +293,8 @@ def _deserialize(config: Any, depth: int = 0) -> Any:
     if depth > _MAX_DEPTH:
         raise ValueError(f"the config is nested deeper than {_MAX_DEPTH} levels")
     if isinstance(config, (list, tuple)):
-        return [_deserialize(x, depth + 1) for x in config]
+        parts = [_deserialize(x, depth + 1) for x in config]
+        return tuple(parts) if type(config) is tuple else parts
     if not isinstance(config, dict):
         return config
     if "class_name" not in config or "config" not in config:
@@ -381,7 +383,7 @@ def _prepare(cls: type, config: dict[str, Any], depth: int) -> dict[str, Any]:
     for key, value in config.items():
         if issubclass(cls, Layer) and key in ("layer", "function", "backward_layer", "cell") and not _is_users(cls):
             prepared[key] = value  # from_config does it
-        elif isinstance(value, (dict, list)) and _holds_nodes(value):
+        elif isinstance(value, (dict, list, tuple)) and _holds_nodes(value):
             prepared[key] = _deserialize(value, depth + 1)
         else:
             prepared[key] = tuple(value) if isinstance(value, list) and key in ("strides", "kernel_size") else value
@@ -392,7 +394,7 @@ def _holds_nodes(value: Any) -> bool:
     """Whether a serialised object is somewhere inside."""
     if isinstance(value, dict):
         return ("class_name" in value and "config" in value) or any(_holds_nodes(v) for v in value.values())
-    return isinstance(value, list) and any(_holds_nodes(v) for v in value)
+    return isinstance(value, (list, tuple)) and any(_holds_nodes(v) for v in value)
 
 
 def _builtin_functions() -> dict[str, Any]:
