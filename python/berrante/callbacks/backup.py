@@ -8,6 +8,7 @@ import shutil
 from typing import Any
 
 from berrante.callbacks.callback import Callback
+from berrante.optimizers.multi import parts_of
 
 
 class BackupAndRestore(Callback):
@@ -130,13 +131,13 @@ class SwapEMAWeights(Callback):
         self._swapped = False
 
     def _pairs(self) -> Any:
-        optimizer = self.model.optimizer
-        if not getattr(optimizer, "use_ema", False):
+        averaging = [optimizer for optimizer in parts_of(self.model.optimizer) if getattr(optimizer, "use_ema", False)]
+        if not averaging:
             raise ValueError(
                 "SwapEMAWeights must be used when `use_ema=True` is set on the optimizer. Received: "
-                f"use_ema={getattr(optimizer, 'use_ema', None)}"
+                f"use_ema={getattr(self.model.optimizer, 'use_ema', None)}"
             )
-        return zip(optimizer._trainable, optimizer._model_variables_moving_average)
+        return [pair for o in averaging for pair in zip(o._trainable, o._model_variables_moving_average)]
 
     def _swap(self, to_averages: bool) -> None:
         if self._swapped == to_averages:

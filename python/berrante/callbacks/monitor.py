@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from berrante.callbacks.callback import Callback
+from berrante.optimizers.multi import learning_rates, parts_of
 from berrante.utils.progbar import _print
 
 
@@ -154,7 +155,7 @@ class ReduceLROnPlateau(MonitorCallback):
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         self._set_direction()
         logs = {} if logs is None else logs
-        logs["learning_rate"] = float(np.asarray(self.model.optimizer.learning_rate))
+        logs.update(learning_rates(self.model.optimizer))
         value = logs.get(self.monitor)
         if value is None:
             self._missing("Learning rate reduction is", logs)
@@ -170,7 +171,9 @@ class ReduceLROnPlateau(MonitorCallback):
                 self.cooldown_counter, self.wait = self.cooldown, 0
 
     def _reduce(self, epoch: int) -> bool:
-        optimizer = self.model.optimizer
+        return any([self._reduce_one(optimizer, epoch) for optimizer in parts_of(self.model.optimizer)])
+
+    def _reduce_one(self, optimizer: Any, epoch: int) -> bool:
         old = float(np.asarray(optimizer.learning_rate))
         if old <= np.float32(self.min_lr):
             return False

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from berrante.callbacks.callback import Callback
+from berrante.optimizers.multi import learning_rates, parts_of
 from berrante.utils.progbar import _print
 
 
@@ -55,7 +56,10 @@ class LearningRateScheduler(Callback):
         self.schedule, self.verbose = schedule, verbose
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        optimizer = self.model.optimizer
+        for optimizer in parts_of(self.model.optimizer):
+            self._set(optimizer, epoch)
+
+    def _set(self, optimizer: Any, epoch: int) -> None:
         if not hasattr(optimizer, "learning_rate"):
             raise ValueError('Optimizer must have a "learning_rate" attribute.')
         try:
@@ -70,4 +74,4 @@ class LearningRateScheduler(Callback):
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         if logs is not None:
-            logs["learning_rate"] = float(np.asarray(self.model.optimizer.learning_rate))
+            logs.update(learning_rates(self.model.optimizer))

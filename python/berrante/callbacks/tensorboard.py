@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from berrante.callbacks.callback import Callback
+from berrante.optimizers.multi import learning_rates
 
 
 class _Events:
@@ -143,7 +144,7 @@ class TensorBoard(Callback):
         optimizer = self.model.optimizer
         train = {k: v for k, v in logs.items() if not k.startswith("val_")}
         if optimizer is not None and logs:
-            train["learning_rate"] = float(np.asarray(optimizer.learning_rate))
+            train.update(learning_rates(optimizer))
         if self.write_steps_per_second:
             steps = int(np.asarray(optimizer.iterations)) - self._epoch_steps
             train["steps_per_second"] = steps / max(time.time() - self._epoch_start, 1e-9)

@@ -81,6 +81,7 @@ class CenterCrop(ImageLayer):
         self.height, self.width = height, width
 
     def transform(self, images: Any, training: bool) -> Any:
+        images = ops.cast(images, "float32")
         n, h, w, c = images.shape
         if h >= self.height and w >= self.width:
             start = (0, (h - self.height) // 2, (w - self.width) // 2, 0)
@@ -99,6 +100,7 @@ class RandomImageLayer(ImageLayer):
         self.seed_generator = random.SeedGenerator(seed)
 
     def call(self, inputs: Any, training: bool = True) -> Any:
+        inputs = ops.cast(inputs, "float32")  # whole numbers too, as in Keras
         return self._apply(inputs, True) if training else inputs
 
     def _uniform(self, images: Any, bounds: tuple[float, float], shape: Any = None) -> Any:

@@ -6,13 +6,14 @@ from typing import Any
 
 from berrante.optimizers import schedules
 from berrante.optimizers.layerwise import Adafactor, Lamb, Muon, ScheduleFreeAdamW
+from berrante.optimizers.multi import MultiOptimizer, OptimizerMap
 from berrante.optimizers.optimizer import Optimizer
 from berrante.optimizers.rules import SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, Ftrl, Lion, Nadam, RMSprop
 from berrante.optimizers.scaling import LossScaleOptimizer
 
 ALL: tuple[type[Optimizer], ...] = (
     SGD, RMSprop, Adam, AdamW, Adadelta, Adagrad, Adamax, Adafactor, Nadam, Ftrl, Lion, Lamb, Muon, ScheduleFreeAdamW,
-    LossScaleOptimizer,
+    LossScaleOptimizer, MultiOptimizer,
 )  # fmt: skip
 _BY_NAME = {cls.__name__.lower(): cls for cls in ALL}
 sgd, adadelta, adagrad, adam, adamax, nadam, rmsprop = SGD, Adadelta, Adagrad, Adam, Adamax, Nadam, RMSprop
@@ -23,8 +24,8 @@ def get(identifier: Any) -> Any:
     if identifier is None or isinstance(identifier, Optimizer):
         return identifier
     if isinstance(identifier, str) and identifier.lower() in _BY_NAME:
-        if _BY_NAME[identifier.lower()] is LossScaleOptimizer:
-            raise ValueError("LossScaleOptimizer needs an inner optimizer: give LossScaleOptimizer(...) itself")
+        if _BY_NAME[identifier.lower()] in (LossScaleOptimizer, MultiOptimizer):
+            raise ValueError(f"{identifier} needs an inner optimizer: give {identifier}(...) itself")
         return _BY_NAME[identifier.lower()]()
     if isinstance(identifier, dict) and str(identifier.get("class_name")).lower() in _BY_NAME:
         identifier = {**identifier, "class_name": _BY_NAME[identifier["class_name"].lower()].__name__}

@@ -67,7 +67,7 @@ def _builtins() -> dict[str, dict[str, Any]]:
         _builtin_cache.update(
             layers=table(layers.ALL), initializers=table(initializers.ALL), regularizers=table(regularizers.ALL),
             constraints=table(constraints.ALL), losses=table(losses.ALL), metrics=table(metrics.ALL),
-            optimizers=table(optimizers.ALL, schedules.ALL), random={"SeedGenerator": SeedGenerator},
+            optimizers=table(optimizers.ALL, schedules.ALL, [optimizers.OptimizerMap]), random={"SeedGenerator": SeedGenerator},
             models={"Sequential": models.Sequential, "Functional": models.Model, "Model": models.Model},
             berrante=table(generative.ALL, generative.LAYERS, SAVED),
         )  # fmt: skip
