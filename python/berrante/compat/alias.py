@@ -41,6 +41,7 @@ _THREE: dict[str, tuple[str, ...]] = {
     "metrics": ("berrante.metrics", "berrante.compat.serialization"),
     "models": ("berrante.models",),
     "ops": ("berrante.ops", "berrante.compat.keras3_ops"),
+    "ops.image": ("berrante.ops.image", "berrante.ops.color", "berrante.ops.warp"),
     "ops.random": ("berrante.random",),
     "optimizers": ("berrante.optimizers", "berrante.compat.serialization"),
     "optimizers.schedules": ("berrante.optimizers.schedules",),

@@ -29,7 +29,9 @@ _traceback_filtering = True
 # Keras' dtypes. All are accepted; those that are not berrante's own are taken as the nearest that is.
 INT_TYPES = ("uint8", "uint16", "uint32", "int8", "int16", "int32", "int64")
 FLOAT_TYPES = ("bfloat16", "float16", "float32", "float64")
-ALLOWED_DTYPES = {"bool", "string", *INT_TYPES, *FLOAT_TYPES}
+FLOAT8_TYPES = ("float8_e4m3fn", "float8_e5m2")
+COMPLEX_TYPES = ("complex64", "complex128")
+ALLOWED_DTYPES = {"bool", "string", *INT_TYPES, *FLOAT_TYPES, *FLOAT8_TYPES, *COMPLEX_TYPES}
 
 
 def version() -> str:

@@ -76,6 +76,7 @@ from berrante.layers.merging import (
     multiply,
     subtract,
 )
+from berrante.layers.mixing import CutMix, Equalization, MixUp, Pipeline
 from berrante.layers.normalization import (
     BatchNormalization,
     GroupNormalization,

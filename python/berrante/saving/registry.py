@@ -113,8 +113,8 @@ def _serialize(obj: Any) -> Any:
     if isinstance(obj, np.generic):
         return obj.item()
     if isinstance(obj, (list, tuple)):
-        parts = [_serialize(x) for x in obj]
-        return tuple(parts) if isinstance(obj, tuple) else parts  # JSON makes it a list
+        items = [_serialize(x) for x in obj]
+        return tuple(items) if isinstance(obj, tuple) else items  # JSON makes it a list
     if isinstance(obj, dict):
         return {str(k): _serialize(v) for k, v in obj.items()}
     if isinstance(obj, np.ndarray):
