@@ -141,5 +141,36 @@ def test_random_numbers_are_others_at_each_run(draw: str) -> None:
     inputs = Input((30,))
     noisy = Model(inputs, Lambda(lambda z: z + getattr(K, draw)((40, 30), seed=5, **more))(inputs))
     assert (noisy.predict(zeros, batch_size=40) != noisy.predict(zeros, batch_size=40)).any()
+    closed_over = Model(inputs, Lambda(lambda z: z + r)(inputs))
+    assert (closed_over.predict(zeros, batch_size=40) != closed_over.predict(zeros, batch_size=40)).any()
     with pytest.raises(TypeError, match="needs the value"):
         np.asarray(x)
+
+
+def test_random_numbers_as_first_values_and_in_losses() -> None:
+    from keras import backend as K
+    from keras.layers import Dense
+    from keras.models import Sequential
+
+    model = Sequential(
+        [Dense(3, input_dim=2, kernel_initializer=lambda shape, dtype=None: K.random_normal(shape) * 0.1)]
+    )
+    assert 0 < np.abs(model.get_weights()[0]).max() < 1
+    assert K.get_value(K.variable(K.random_uniform((3, 2)))).shape == (3, 2)
+    model.compile("sgd", lambda y, p: K.mean(K.square(p - y + K.random_normal(K.shape(p))), axis=-1))
+    x = np.ones((4, 2), np.float32)
+    assert model.test_on_batch(x, np.ones((4, 3))) != model.test_on_batch(x, np.ones((4, 3)))
+    model.add_loss(K.mean(K.square(model.output + K.random_normal((4, 3)))))
+    model.compile("sgd")
+    assert model.test_on_batch(x, None) != model.test_on_batch(x, None)
+
+
+def test_keras_3_draws_at_once() -> None:
+    from berrante.compat import backend as K
+    from berrante.compat import dialect
+
+    dialect.take(3)
+    try:
+        assert np.asarray(K.random_normal((2, 3))).shape == (2, 3)
+    finally:
+        dialect.take(2)

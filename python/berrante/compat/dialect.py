@@ -88,8 +88,10 @@ _VALUE: dict[str, Any] = {"get_shape": lambda x: StaticShape(x.shape)}
 
 def take(version: int, tensorflow: bool = False) -> None:
     """Sets up version 2 (or tf.keras 2), or (3) berrante as it is."""
+    from berrante.compat.backend.state import Mode
     from berrante.saving.registry import set_dialect
 
+    Mode.placeholders = version == 2
     if version == 2:
         from berrante.compat.differences import TF_KERAS_RATES
         from berrante.compat.keras2 import dialect_classes, optimizers

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from berrante.graph import trace
 from berrante.graph.elementwise import BroadcastError
 from berrante.graph.tape import flatten, map_structure
 from berrante.graph.tensor import Tensor, TensorSpec, standard_dtype
@@ -196,6 +197,9 @@ def value_of(x: KerasTensor, known: dict[int, Any]) -> Any:
 def record(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Records a call of a `berrante.ops` function on KerasTensors; runs it where their values are bound."""
     values = getattr(_bound, "values", None)
+    graph = trace.current()
+    if values is None and graph is not None and any(isinstance(x, Tensor) for x in flatten([list(args), kwargs])):
+        values = graph.placeholders  # beside values of a step, what depends on no input has one, too
     if values is not None:
 
         def fill(x: Any) -> Any:

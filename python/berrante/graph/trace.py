@@ -27,6 +27,7 @@ class Graph:
         self.inputs: list[Tensor] = []
         self.leaves: dict[Variable, Tensor] = {}
         self.updates: dict[Variable, Tensor] = {}
+        self.placeholders: dict[int, Any] = {}  # values of placeholders that depend on no input, by id
         self._parts: dict[FlatVariable, tuple[Tensor, ...]] = {}
 
     def add_input(self, spec: TensorSpec) -> Tensor:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from berrante import losses, ops, random
-from berrante.compat.backend.state import floatx, normalize_data_format
+from berrante.compat.backend.state import Mode, floatx, normalize_data_format
 from berrante.graph import trace
 from berrante.graph.keras_tensor import record
 from berrante.graph.op import as_tensor
@@ -223,6 +223,8 @@ def _drawn(draw: Callable[[tuple[int, ...], Any], Any], shape: Any, seed: Any) -
     extents = _extents(shape)
     if trace.current() is not None:
         return draw(extents, _seed_of_step(seed))
+    if not Mode.placeholders:
+        return draw(extents, seed)
     generator = random.SeedGenerator(seed)
 
     def drawn() -> Any:

@@ -24,6 +24,12 @@ class _Phase:
     fixed: int | None = None
 
 
+class Mode:
+    """Whether K's random numbers are placeholders that draw anew at each run, as in Keras 2; values at once otherwise."""
+
+    placeholders = False
+
+
 def backend() -> str:
     """The name that scripts compare: Keras 2's default, or ours under Keras 3."""
     from berrante.compat.alias import installed_version
