@@ -81,6 +81,9 @@ find_package(CUDAToolkit REQUIRED)
 
 pybind11_add_module(_cuda NO_EXTRAS ${cuda_device_sources} ${cuda_host_sources})
 target_compile_definitions(_cuda PRIVATE BERRANTE_CUDA_MODULE=_cuda)
+if("${CMAKE_CUDA_ARCHITECTURES}" MATCHES "90a")
+  target_compile_definitions(_cuda PRIVATE BERRANTE_CUDA_SM90A)  # wgmma (csrc/cuda/product_wgmma.cuh)
+endif()
 set_target_properties(_cuda PROPERTIES CUDA_RUNTIME_LIBRARY Static CUDA_VISIBILITY_PRESET hidden)
 target_link_libraries(_cuda PRIVATE CUDA::cudart_static)
 target_compile_options(_cuda PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra>

@@ -3,7 +3,7 @@
 // `launch` puts the work on a stream. It may not allocate, synchronise or copy from the host, so that whole programs
 // can be captured as one CUDA graph; errors of the launch itself stay in cudaGetLastError. How the work divides, and
 // with it the order of every sum, follows from shapes and precision, never from the device: the same bits on every run
-// and every card (a grid-stride loop may use the number of multiprocessors, a split sum may not).
+// (a grid-stride loop may use the number of multiprocessors, a split sum may not).
 //
 // One line of ops.def is one kernel `<name>_cuda_kernel`, defined in csrc/ops/<family>_cuda.cu. Those files are
 // compiled twice: by nvcc, and by the host's compiler against the emulator (cuda/emulator/README.md). They include

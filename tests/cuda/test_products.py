@@ -213,3 +213,71 @@ def test_what_does_not_fit_is_refused(module: Any) -> None:
     attrs |= dict.fromkeys(("pad_top", "pad_left", "activation"), 0)
     with pytest.raises(ValueError, match=r"\[conv2d\] channels, filters or batches do not fit"):
         module.plan_kernel("conv2d", [x, w], [y], attrs)
+
+
+@pytest.fixture
+def hopper() -> Any:
+    EMULATED.set_emulator(compute=90)
+    yield EMULATED
+    EMULATED.set_emulator()
+
+
+def took_wgmma(module: Any) -> bool:
+    """Whether the last launches were of two multiplying warpgroups and one that feeds them, with their stages."""
+    shapes = [(block, shared) for _, block, shared in module.take_launches()]
+    return any(block[0] == 384 and shared > 128 << 10 for block, shared in shapes)
+
+
+ON_HOPPER = [("tf32", ta, tb) for ta, tb in product((0, 1), (0, 1))]
+ON_HOPPER += [("bf16", 0, 0), ("bf16", 1, 1), ("f16", 1, 0), ("full", 0, 0)]
+
+
+@needs_emulator
+@pytest.mark.parametrize("precision, ta, tb", ON_HOPPER)
+@pytest.mark.parametrize("extents", [(64, 128, 128, 36), (17, 130, 133, 67)], ids=str)
+def test_large_products_on_hopper(hopper: Any, precision: str, ta: int, tb: int, extents: Any) -> None:
+    batch, m, n, k = extents
+    a, b, bias = normal(batch, m, k), normal(batch, k, n, seed=1), normal(n)
+    given = [a.swapaxes(1, 2).copy() if ta else a, b.swapaxes(1, 2).copy() if tb else b, bias]
+    attrs = {"transpose_a": ta, "transpose_b": tb, "activation": 1}
+    expected = np.maximum(a.astype(np.float64) @ b + bias, 0)
+    sizes = np.abs(a.astype(np.float64)) @ np.abs(b) + np.abs(bias)
+    hopper.take_launches()
+    compare(run(hopper, "matmul", given, expected.shape, attrs, precision), expected, sizes, precision)
+    assert took_wgmma(hopper) == (precision != "full")
+
+
+@needs_emulator
+@pytest.mark.parametrize("order", ["reverse", "shuffled"])
+def test_hoppers_stages_are_ordered(order: str) -> None:
+    a, b = normal(64, 128, 200), normal(64, 200, 128, seed=1)
+    attrs = {"transpose_a": 0, "transpose_b": 0, "activation": 0}
+    results = []
+    for chosen in ("forward", order):
+        EMULATED.set_emulator(order=chosen, compute=90)
+        results.append(run(EMULATED, "matmul", [a, b], (64, 128, 128), attrs, "bf16"))
+    EMULATED.set_emulator()
+    np.testing.assert_array_equal(*results)
+
+
+@needs_emulator
+@pytest.mark.parametrize("kernel", ["conv2d", "conv2d_input_grad", "conv2d_weight_grad"])
+def test_convolutions_on_hopper(hopper: Any, kernel: str) -> None:
+    """Against the same kernel on sm_80, whose convolutions are tested above."""
+    # 64 tiles of 128 x 128 at least, and a depth of 36.
+    n, h, c, k, taps = {
+        "conv2d": (2, 68, 4, 128, 3), "conv2d_input_grad": (2, 68, 128, 4, 3), "conv2d_weight_grad": (1, 6, 112, 1024, 3),
+    }[kernel]  # fmt: skip
+    x, w, y = normal(n, h, h, c), normal(taps, taps, c, k), normal(n, h, h, k)
+    attrs = {name: 1 for name in ("stride_h", "stride_w", "dilation_h", "dilation_w", "groups")}
+    attrs |= {"pad_top": taps // 2, "pad_left": taps // 2}
+    given, shape = {
+        "conv2d": ([x, w], y.shape), "conv2d_input_grad": ([y, w], x.shape), "conv2d_weight_grad": ([x, y], w.shape),
+    }[kernel]  # fmt: skip
+    attrs |= {} if kernel == "conv2d_weight_grad" else {"activation": 0}
+    hopper.take_launches()
+    found = run(hopper, kernel, given, shape, attrs, "f16")
+    assert took_wgmma(hopper)
+    hopper.set_emulator(compute=80)
+    other = run(hopper, kernel, given, shape, attrs, "f16")
+    np.testing.assert_allclose(found, other, rtol=1e-4, atol=1e-3)

@@ -30,7 +30,12 @@ struct Copy {
   int bytes, group;
 };
 
-enum class State { fresh, ready, at_barrier, in_warp_operation, done };
+struct Deferred {
+  std::function<void()> work;
+  int group;
+};
+
+enum class State { fresh, ready, paused, at_barrier, in_warp_operation, done };
 
 struct Thread {
   Fiber fiber;
@@ -46,6 +51,9 @@ struct Thread {
   // Its asynchronous copies.
   std::vector<Copy> copies;
   int group = 0;
+  // Its deferred work.
+  std::vector<Deferred> deferred;
+  int deferred_group = 0;
 };
 
 struct Barrier {
@@ -88,6 +96,7 @@ class Machine {
     return error_;
   }
 
+  size_t shared_size() const { return shared_size_; }
   std::byte* shared() {
     const auto address = reinterpret_cast<uintptr_t>(shared_.get());
     return shared_.get() + (round_up(address, 128) - address);
@@ -145,7 +154,7 @@ class Machine {
   }
 
   void pause() {
-    current_->state = State::ready;
+    current_->state = State::paused;
     leave();
   }
 
@@ -201,6 +210,7 @@ class Machine {
       const auto n = static_cast<unsigned>(i);
       thread.index = {n % blockDim.x, n / blockDim.x % blockDim.y, n / blockDim.x / blockDim.y};
       thread.copies.clear();
+      thread.deferred.clear();
       thread.group = 0;
       thread.stack = -1;
     }
@@ -215,6 +225,12 @@ class Machine {
           progress = true;
           if (!error_.empty()) return;
         }
+      for (int i = 0; i < count_; ++i) {
+        Thread& thread = threads_[static_cast<size_t>(i)];
+        if (thread.state != State::paused) continue;
+        thread.state = State::ready;
+        progress = true;
+      }
     }
     check_end();
   }
@@ -303,6 +319,7 @@ void Machine::enter() {
 std::string run(const Launch& work) { return machine().run(work); }
 
 void* dynamic_shared() { return machine().shared(); }
+size_t shared_bytes() { return machine().shared_size(); }
 void barrier(int id, int threads, const char* file, int line) { machine().wait_at_barrier(id, threads, file, line); }
 int lane() { return machine().lane(); }
 void fail(const std::string& why) { machine().fail(why); }
@@ -318,6 +335,19 @@ void copy_async(void* shared, const void* global, int bytes) {
     fail("an asynchronous copy of " + std::to_string(bytes) + " bytes at an address that is not so aligned");
   me.copies.push_back({shared, global, bytes, me.group});
   if (settings().poison) std::memset(shared, 0xff, static_cast<size_t>(bytes));
+}
+
+void defer(std::function<void()> work) {
+  Thread& me = machine().current();
+  me.deferred.push_back({std::move(work), me.deferred_group});
+}
+void defer_commit() { ++machine().current().deferred_group; }
+void defer_wait(int newest) {
+  Thread& me = machine().current();
+  size_t done = 0;
+  for (; done < me.deferred.size() && me.deferred[done].group < me.deferred_group - newest; ++done)
+    me.deferred[done].work();
+  me.deferred.erase(me.deferred.begin(), me.deferred.begin() + static_cast<std::ptrdiff_t>(done));
 }
 
 void copy_async_commit() { ++machine().current().group; }

@@ -50,10 +50,11 @@ std::vector<Geometry> take_launches();
 
 // The device side, for the headers of this directory.
 void* dynamic_shared();
+size_t shared_bytes();
 void barrier(int id, int threads, const char* file, int line);
 int lane();
 [[noreturn]] void fail(const std::string& why);  // ends the launch
-void pause();                                    // lets the other threads run
+void pause();                                    // until the other threads can go no further
 
 // A warp operation: every lane of the mask hands over its argument; when the last has come, `run` sees all of them, by
 // lane, and writes their results; then they go on.
@@ -63,6 +64,12 @@ void warp_operation(unsigned mask, WarpFunction run, void* argument, const char*
 void copy_async(void* shared, const void* global, int bytes);  // zeros without a source
 void copy_async_commit();
 void copy_async_wait(int newest);
+
+// Work that the thread has started and that ends at a wait at the latest; here it runs there. A commit closes a group,
+// a wait returns when all but the newest groups are done.
+void defer(std::function<void()> work);
+void defer_commit();
+void defer_wait(int newest);
 
 }  // namespace berrante::emulator
 
