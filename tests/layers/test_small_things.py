@@ -138,3 +138,16 @@ def test_masked_steps_do_not_count_in_products_and_extremes() -> None:
 def test_arguments_are_checked(make: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_a_positive_whole_number_is_asked_for() -> None:
+    for error in (ValueError, TypeError):
+        with pytest.raises(error, match="`input_dim` must be a positive integer"):
+            layers.Embedding(3.7, 8)
+
+
+def test_callbacks_say_which_way_is_better() -> None:
+    callback = k.callbacks.EarlyStopping("loss", mode="max")
+    assert callback.monitor_op is None
+    callback._set_monitor_op()
+    assert callback.monitor_op is k.ops.greater

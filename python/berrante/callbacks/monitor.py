@@ -42,6 +42,16 @@ class MonitorCallback(Callback):
             direction = {"min": "down", "max": "up"}.get(self.mode) or self._direction_of_monitor()
             self._sign = 1.0 if direction == "up" else -1.0
 
+    @property
+    def monitor_op(self) -> Any:
+        """ops.greater where larger values are better, ops.less where smaller ones are; None until that is known."""
+        from berrante import ops
+
+        return None if self._sign is None else ops.greater if self._sign > 0 else ops.less
+
+    def _set_monitor_op(self) -> None:
+        self._set_direction()
+
     def _direction_of_monitor(self) -> str:
         name = self.monitor.removeprefix("val_")
         direction = "down" if name == "loss" else None

@@ -91,7 +91,11 @@ class Dense(WeightedLayer):
         y = ops.matmul(inputs, self.kernel)
         if self.use_bias:
             y = ops.add(y, self.bias)
-        return self.activation(y)
+        return y if self.activation is None else self.activation(y)
+
+
+class NotPositive(ValueError, TypeError):
+    """An argument is no positive whole number."""
 
 
 class Embedding(Layer):
@@ -115,8 +119,7 @@ class Embedding(Layer):
         refuse(self._label(), lora_rank=lora_rank, lora_alpha=lora_alpha, quantization_config=quantization_config)
         for argument, value in (("input_dim", input_dim), ("output_dim", output_dim)):
             if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-                kind = ValueError if isinstance(value, (int, np.integer)) else TypeError
-                raise kind(f"{self._label()} `{argument}` must be a positive integer; received {value!r}")
+                raise NotPositive(f"{self._label()} `{argument}` must be a positive integer; received {value!r}")
         self.input_dim, self.output_dim, self.mask_zero = int(input_dim), int(output_dim), bool(mask_zero)
         self.supports_masking = self.mask_zero
         self.embeddings_initializer = initializers.get(embeddings_initializer)

@@ -31,7 +31,7 @@ class ImageLayer(Layer):
     def _apply(self, inputs: Any, training: bool) -> Any:
         rank = len(inputs.shape)
         if rank not in (3, 4):
-            raise ValueError(f"expected images of 3-D or 4-D; received shape {tuple(inputs.shape)}")
+            raise ValueError(f"Expected the input image to be rank 3 or 4. Received shape {tuple(inputs.shape)}")
         x = ops.expand_dims(inputs, 0) if rank == 3 else inputs
         x = ops.moveaxis(x, 1, -1) if self.data_format == "channels_first" else x
         y = self.transform(x, training)
@@ -115,7 +115,8 @@ class RandomImageLayer(ImageLayer):
         if isinstance(factor, (int, float)) and not isinstance(factor, bool) and low <= factor <= high:
             return (max(-abs(factor), low) if symmetric else low), abs(factor)
         raise ValueError(
-            f"{self._label()} expected {name} to be a number or a pair of them in [{low}, {high}]; received {factor!r}"
+            f"{self._label()} The `{name}` argument should be a number (or a list of two numbers) in the range "
+            f"[{low}, {high}]. Received: {name}={factor!r}"
         )
 
 
@@ -259,7 +260,9 @@ class RandomBrightness(RandomImageLayer):
         super().__init__(**kwargs)
         self.factor = self._bounds("factor", factor, -1.0, 1.0)
         if not isinstance(value_range, (list, tuple)) or len(value_range) != 2:
-            raise ValueError(f"{self._label()} expected value_range to be a pair; received {value_range!r}")
+            raise ValueError(
+                f"{self._label()} The `value_range` argument should be a list of two numbers. Received: {value_range!r}"
+            )
         self.value_range = sorted(value_range)
         self._set_seed(seed)
 
