@@ -171,6 +171,10 @@ def install_shells(version: int) -> None:
         for name in LOADERS:
             if importlib.util.find_spec(name) is None:
                 sys.modules[name] = AbsentModule(name)
+        packages = importlib.import_module("keras.src.utils.module_utils")
+        packages.tensorflow = importlib.import_module("tensorflow")
+        for name in ("tensorflow.summary", "tensorflow.python.eager"):  # their files test more than TensorFlow
+            sys.modules[name] = AbsentModule(name)
         show_operations_and_files()
         files = importlib.import_module("keras.src.utils.file_utils")
         for name, function in FILES.items():

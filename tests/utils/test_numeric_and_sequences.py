@@ -274,3 +274,14 @@ def test_seeds_and_names() -> None:
     a, b = berrante.Input((2,)), berrante.Input((2,))
     c = berrante.layers.Add()([berrante.layers.Dense(2)(a), b])
     assert utils.get_source_inputs(c) == [a, b]
+
+
+def test_split_dataset_takes_what_can_be_iterated() -> None:
+    from berrante.compat.tensorflow.data import Dataset
+    from berrante.utils import split_dataset
+
+    data = Dataset.from_tensor_slices((np.arange(20.0).reshape(10, 2), np.arange(10)))
+    left, right = split_dataset(data, left_size=0.3)
+    assert (len(left), len(right)) == (3, 7)
+    assert Dataset.cardinality(data) == 10
+    np.testing.assert_array_equal([np.asarray(y) for _, y in right], np.arange(3, 10))

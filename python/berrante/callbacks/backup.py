@@ -131,7 +131,8 @@ class SwapEMAWeights(Callback):
         self._swapped = False
 
     def _pairs(self) -> Any:
-        averaging = [optimizer for optimizer in parts_of(self.model.optimizer) if getattr(optimizer, "use_ema", False)]
+        inner = getattr(self.model.optimizer, "inner_optimizer", self.model.optimizer)
+        averaging = [optimizer for optimizer in parts_of(inner) if getattr(optimizer, "use_ema", False)]
         if not averaging:
             raise ValueError(
                 "SwapEMAWeights must be used when `use_ema=True` is set on the optimizer. Received: "

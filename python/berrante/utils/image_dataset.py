@@ -145,11 +145,13 @@ def _check(
 ) -> None:  # fmt: skip
     if labels not in ("inferred", None) and not isinstance(labels, (list, tuple)):
         raise ValueError(
-            '`labels` should be "inferred", None, or a list or tuple of integer labels, one for each image file. '
+            '`labels` argument should be "inferred", None, or a list or tuple of integer labels, one for each image file. '
             f"Received: labels={labels}"
         )
     if label_mode not in ("int", "categorical", "binary", None):
-        raise ValueError(f'`label_mode` must be "int", "categorical", "binary" or None. Received: {label_mode}')
+        raise ValueError(
+            f'`label_mode` argument must be "int", "categorical", "binary" or None. Received: {label_mode}'
+        )
     if color_mode not in CHANNELS:
         raise ValueError(f'`color_mode` must be one of {{"rgb", "rgba", "grayscale"}}. Received: {color_mode}')
     if interpolation not in INTERPOLATIONS:

@@ -55,9 +55,11 @@ def _samples(dataset: Any) -> list[Any]:
         return list(zip(*dataset))
     if isinstance(dataset, PyDataset) or (hasattr(dataset, "__getitem__") and hasattr(dataset, "__len__")):
         return [dataset[i] for i in range(len(dataset))]
+    if hasattr(dataset, "__iter__") and hasattr(dataset, "__len__"):
+        return list(dataset)
     raise TypeError(
         f"The `dataset` argument must be an array, a list or tuple of arrays, or a data set with __len__ and "
-        f"__getitem__. Received: dataset={dataset} of type {type(dataset)}"
+        f"__getitem__ or __iter__. Received: dataset={dataset} of type {type(dataset)}"
     )
 
 

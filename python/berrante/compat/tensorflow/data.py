@@ -56,6 +56,10 @@ class Dataset:
             raise TypeError("The dataset's length is unknown.")
         return self._size
 
+    def cardinality(self) -> int:
+        """How many elements there are."""
+        return len(self)
+
     def as_numpy_iterator(self) -> Iterator[Any]:
         """Elements as arrays."""
         return (map_structure(np.asarray, element) for element in self._make())
