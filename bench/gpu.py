@@ -163,10 +163,10 @@ def main() -> None:
             for c, problem in times.items():
                 if isinstance(problem, str):
                     print(f"{'':18} {c}: {problem}", flush=True)
-    if not args.no_ops and args.device == "cuda":
+    if not args.no_ops:
         import gpu_ops
 
-        results["operations"] = gpu_ops.tables(args.quick)
+        results["operations"] = gpu_ops.tables(args.quick, args.device)
     target = HERE / "results" / f"gpu_{results['card']['name'].replace(' ', '_').lower()}.json"
     if results["card"]["name"] != "none":
         target.write_text(json.dumps(results, indent=1) + "\n")

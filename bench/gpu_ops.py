@@ -73,12 +73,12 @@ def _cudnn(torch: Any, dtype: Any, n: int, h: int, w: int, c: int, k: int, f: in
     ]
 
 
-def gemms(precision: str, quick: bool) -> list[dict[str, Any]]:
+def gemms(precision: str, quick: bool, tiny: bool = False) -> list[dict[str, Any]]:
     from berrante import ops
 
     rows = []
     torch = _torch()
-    for m, n, k in GEMMS[:4] if quick else GEMMS:
+    for m, n, k in [(64, 64, 64)] if tiny else GEMMS[:4] if quick else GEMMS:
         work = 2e-12 * m * n * k
         row = {"m": m, "n": n, "k": k, "tflops": work / _ours(ops.matmul, [(m, k), (k, n)], "matmul")}
         if torch is not None:
@@ -101,12 +101,12 @@ def _conv_gradient(which: int) -> Any:
     return function
 
 
-def convs(precision: str, quick: bool) -> list[dict[str, Any]]:
+def convs(precision: str, quick: bool, tiny: bool = False) -> list[dict[str, Any]]:
     from berrante import ops
 
     rows = []
     torch = _torch()
-    for n, h, w, c, k, f in CONVS[:4] if quick else CONVS:
+    for n, h, w, c, k, f in [(1, 8, 8, 4, 8, 3)] if tiny else CONVS[:4] if quick else CONVS:
         work = 2e-12 * n * h * w * c * k * f * f
         shapes = [(n, h, w, c), (f, f, c, k), (n, h, w, k)]
         row: dict[str, Any] = {"N H W C K kernel": (n, h, w, c, k, f)}
@@ -123,19 +123,20 @@ def convs(precision: str, quick: bool) -> list[dict[str, Any]]:
     return rows
 
 
-def memory_bound() -> list[dict[str, Any]]:
+def memory_bound(tiny: bool = False) -> list[dict[str, Any]]:
     """Gigabytes a second of what an operation must read and write, beside a plain copy's."""
     from berrante import ops
 
-    n = 1 << 26
+    n = 1 << (12 if tiny else 26)
+    images, square = ((1, 8, 8, 64), (64, 64)) if tiny else ((64, 128, 128, 64), (8192, 8192))
     cases: list[tuple[str, Any, list[tuple[int, ...]], float]] = [
         ("copy", ops.copy, [(n,)], 8.0 * n),
         ("add, relu", lambda a, b: ops.relu(ops.add(a, b)), [(n,), (n,)], 12.0 * n),
         ("sum", ops.sum, [(n,)], 4.0 * n),
         ("softmax of rows of 1000", ops.softmax, [(n // 1000, 1000)], 8.0 * n),
-        ("channel mean and variance", lambda x: ops.moments(x, [0, 1, 2]), [(64, 128, 128, 64)], 4.0 * n),
-        ("max pooling", lambda x: ops.max_pool(x, 2), [(64, 128, 128, 64)], 5.0 * n),
-        ("transpose", lambda x: ops.transpose(x, (1, 0)), [(8192, 8192)], 8.0 * n),
+        ("channel mean and variance", lambda x: ops.moments(x, [0, 1, 2]), [images], 4.0 * n),
+        ("max pooling", lambda x: ops.max_pool(x, 2), [images], 5.0 * n),
+        ("transpose", lambda x: ops.transpose(x, (1, 0)), [square], 8.0 * n),
     ]
     rows: list[dict[str, Any]] = []
     for name, function, shapes, moved in cases:
@@ -151,12 +152,13 @@ def memory_bound() -> list[dict[str, Any]]:
     return rows
 
 
-def tables(quick: bool) -> dict[str, Any]:
-    """All tables, printed as they come."""
+def tables(quick: bool, device: str = "cuda") -> dict[str, Any]:
+    """All tables, printed as they come; on another device at tiny sizes, which shows that everything here runs."""
     import berrante
     from berrante import config
 
-    berrante.set_device("cuda")
+    berrante.set_device(device)
+    tiny = device != "cuda"
     result: dict[str, Any] = {}
     torch = _torch()
     if torch is not None:
@@ -165,12 +167,12 @@ def tables(quick: bool) -> dict[str, Any]:
     for precision in ("tf32",) if quick else ("tf32", "bfloat16"):
         config.set_matmul_precision(precision)
         for name, table in (("matmul", gemms), ("conv", convs)):
-            rows = result[f"{name} {precision}, TFLOP/s"] = table(precision, quick)
+            rows = result[f"{name} {precision}, TFLOP/s"] = table(precision, quick, tiny)
             for row in rows:
                 print(
                     name, precision, {k: round(v, 1) if isinstance(v, float) else v for k, v in row.items()}, flush=True
                 )
-    rows = result["memory"] = memory_bound()
+    rows = result["memory"] = memory_bound(tiny)
     for row in rows:
         print({k: round(v, 2) if isinstance(v, float) else v for k, v in row.items()}, flush=True)
     return result
