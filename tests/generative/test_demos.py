@@ -57,7 +57,7 @@ def test_a_hole_is_filled_better_than_by_the_mean(tmp_path: Path) -> None:
 def test_enlargements_beat_bicubic_by_far(tmp_path: Path) -> None:
     options = Options(epochs=12, out=str(tmp_path))
     x, _, x_test, _ = load(options)
-    made = superres.enlarge(x, x_test, 12, tmp_path, turned=False)
+    made = superres.enlarge(x, x_test, superres.Recipe(12), tmp_path, turned=False)
     bicubic, alone, adversarial = (superres.quality(x_test, made[name])[0] for name in made)
     assert alone > bicubic + 1.5 and adversarial > bicubic + 1.5
     assert (tmp_path / "srgan.keras").exists()

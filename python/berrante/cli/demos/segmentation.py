@@ -109,11 +109,10 @@ def run(options: Options) -> dict[str, float]:
         size = 64
         (x, y), (x_test, y_test) = (folder_pairs(Path(options.path) / part, size) for part in ("train", "test"))
         train = augmented(x, y, 8, np.random.default_rng(options.seed))
-        epochs = options.epochs or 8  # with few photographs, more of them learn the photographs by heart
     else:
         x, y = train = composed_pairs(options, True, options.samples or 1200)
         x_test, y_test = composed_pairs(options, False, 200)
-        epochs = options.epochs or 12
+    epochs = options.epochs or 8  # with few photographs, more of them learn these by heart
     print(
         f"{len(x)} images to train on, {len(x_test)} held out, {100 * y_test.mean():.1f}% of their pixels are the objects"
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,6 +18,22 @@ from berrante.models import SRGAN
 
 SCALE, SIZE = 4, 48
 GREY = np.array([0.299, 0.587, 0.114], np.float32)
+
+
+class Recipe(NamedTuple):
+    """How a generator learns: its residual blocks, the first learning rate, the loss."""
+
+    epochs: int
+    blocks: int = 4
+    rate: float = 1e-3
+    loss: Any = "mae"
+
+
+def root_mean_square(y_true: Any, y_pred: Any) -> Any:
+    """Each image's root of its mean squared error, which is what a mean of PSNRs rewards."""
+    from berrante import ops
+
+    return ops.sqrt(ops.add(ops.mean(ops.square(ops.subtract(y_true, y_pred)), axis=[1, 2, 3]), 1e-6))
 
 
 def crops(photographs: list[np.ndarray], n: int, rng: np.random.Generator) -> np.ndarray:
@@ -69,16 +85,18 @@ def photograph_sets(options: Options) -> tuple[np.ndarray, np.ndarray]:
         cuts = [(p.shape[1] // 2, p.shape[1] * 3 // 4) for p in whole]
         seen = [part for p, (a, b) in zip(whole, cuts, strict=True) for part in (p[:, :a], p[:, b:])]
         parts = [seen, [p[:, a:b] for p, (a, b) in zip(whole, cuts, strict=True)]]
-    return crops(parts[0], options.samples or 4000, np.random.default_rng(options.seed)), tiles(parts[1])
+    count = options.samples or (12000 if options.path else 4000)
+    return crops(parts[0], count, np.random.default_rng(options.seed)), tiles(parts[1])
 
 
-def sets(options: Options) -> Iterator[tuple[str, np.ndarray, np.ndarray, int]]:
-    """(what, training images, test images, epochs)."""
+def sets(options: Options) -> Iterator[tuple[str, np.ndarray, np.ndarray, Recipe]]:
+    """(what, training images, test images, how)."""
     if options.data == "mnist" or not options.path:
         x, _, x_test, _ = load(options)
-        yield "digits", x, x_test[:400], options.epochs or (60 if options.data == "digits" else 8)
+        yield "digits", x, x_test[:400], Recipe(options.epochs or (60 if options.data == "digits" else 8))
     if options.data != "mnist":
-        yield "photographs", *photograph_sets(options), options.epochs or 10
+        many = Recipe(options.epochs or 8, 6, 8e-4, root_mean_square)
+        yield "photographs", *photograph_sets(options), many if options.path else Recipe(options.epochs or 10)
 
 
 def shrink(x: np.ndarray) -> np.ndarray:
@@ -103,16 +121,16 @@ def quality(x: np.ndarray, made: np.ndarray) -> tuple[float, float]:
 
 
 def enlarge(
-    x: np.ndarray, x_test: np.ndarray, epochs: int, folder: Path, turned: bool, adversarial_weight: float = 1e-3
+    x: np.ndarray, x_test: np.ndarray, recipe: Recipe, folder: Path, turned: bool, adversarial_weight: float = 1e-3
 ) -> dict[str, np.ndarray]:
     """The test images by each method, from their small versions. turned: x has turned and mirrored images, so that the mean
     over such views of a test image helps (a digit upside down is no digit)."""
     low, low_test, (h, w, c) = shrink(x), shrink(x_test), x.shape[1:]
     made: dict[str, Any] = {"bicubic": bicubic(low_test)}
-    generator = zoo.super_resolution((h // SCALE, w // SCALE, c), SCALE, c, 48, 4)
-    rate = berrante.optimizers.schedules.CosineDecay(1e-3, epochs * -(-len(x) // 16))
-    generator.compile(berrante.optimizers.Adam(rate), "mae")
-    generator.fit(low, x, batch_size=16, epochs=epochs, verbose=0)
+    generator = zoo.super_resolution((h // SCALE, w // SCALE, c), SCALE, c, 48, recipe.blocks)
+    rate = berrante.optimizers.schedules.CosineDecay(recipe.rate, recipe.epochs * -(-len(x) // 16))
+    generator.compile(berrante.optimizers.Adam(rate), recipe.loss)
+    generator.fit(low, x, batch_size=16, epochs=recipe.epochs, verbose=0)
     model = SRGAN(
         generator, zoo.patch_discriminator((h, w, c), 16), SCALE, None, 1.0, adversarial_weight, reconstruction="mae"
     )
@@ -120,7 +138,7 @@ def enlarge(
     if turned:
         made["mean of eight views"] = np.clip(model.upscale(low_test, ensemble=True), 0, 1)
     model.compile(berrante.optimizers.Adam(1e-4), berrante.optimizers.Adam(1e-4), loss="relativistic")
-    model.fit(low, x, batch_size=16, epochs=max(1, epochs // 4), verbose=0)
+    model.fit(low, x, batch_size=16, epochs=max(1, recipe.epochs // 4), verbose=0)
     made["SRGAN"] = np.clip(model.upscale(low_test), 0, 1)
     model.save(folder / "srgan.keras")
     return made
@@ -131,10 +149,10 @@ def run(options: Options) -> dict[str, float]:
     clock = Clock()
     figures: dict[str, float] = {}
     pictures = []
-    for what, x, x_test, epochs in sets(options):
+    for what, x, x_test, recipe in sets(options):
         berrante.utils.set_random_seed(options.seed)
-        print(f"{what}: {len(x)} images to train on, {len(x_test)} held out, {epochs} epochs", flush=True)
-        made = enlarge(x, x_test, epochs, options.folder, turned=what == "photographs")
+        print(f"{what}: {len(x)} images to train on, {len(x_test)} held out, {recipe.epochs} epochs", flush=True)
+        made = enlarge(x, x_test, recipe, options.folder, turned=what == "photographs")
         for name, images in made.items():
             figures[f"{what}: PSNR {name}, dB"], figures[f"{what}: SSIM {name}"] = quality(x_test, images)
         for name, of in (("generator alone", "gain"), ("mean of eight views", "gain of eight views")):
