@@ -5,6 +5,7 @@
 //
 // Shared memory, from a multiple of 1024: kStages x (tile of A, tile of B), 16 KiB each; then the barriers.
 #pragma once
+#include "mma.cuh"
 #include "product_load.cuh"
 #include "product_writer.cuh"
 #include "wgmma.cuh"
