@@ -1,8 +1,10 @@
 // conv2d's adjoint in the weights, as an implicit matrix product over NHWC.
 //
 // Rows are (kh, kw, channel), columns are filters, and the depth is the output positions, read row by row of the
-// output. Stage 0 frames the images (conv.h); stage 1 has a fixed number of tasks that each sum a share of the output's
-// rows into a partial result; stage 2 adds the partials in order.
+// output. Stage 0 frames the images (conv.h); stage 1 has a fixed number of tasks, each a share of the output's rows
+// for a part of the result's rows: a share sums into a partial result of its own; stage 2 adds the partials in order.
+// Where the result has rows enough for all tasks, there are few shares or only one, as partial results cost a trip to
+// memory.
 #include "../cpu/depthwise.h"
 
 namespace berrante {
@@ -11,13 +13,16 @@ namespace {
 
 constexpr int64_t kPositions = 256;    // of one block of depth, about: it repays a tile's trip from and to memory
 constexpr int64_t kFewPositions = 64;  // of a share, at least
+constexpr int64_t kLongShare = 384;    // positions that repay a partial result
+constexpr int64_t kTasks = 16;         // about
 constexpr int64_t kSumSize = 4096;     // elements a task of the last stage
 
 struct Shares {
   Frame frame;
   int64_t count;
-  int64_t lines;  // rows of the output in one block of depth
-  int64_t size;   // of the result
+  int64_t lines;        // rows of the output in one block of depth
+  int64_t size;         // of the result
+  int64_t parts, part;  // of the result's rows: how many, and rows in each
 };
 
 Shares shares_of(const Geometry& g) {
@@ -27,7 +32,13 @@ Shares shares_of(const Geometry& g) {
   s.frame = frame_of(-g.pad_top, bottom, -g.pad_left, right, g.h, g.w);
   s.lines = larger(1, kPositions / larger(1, g.ow));
   s.size = g.kh * g.kw * g.cg * g.k;
-  s.count = smaller(16, ceil_div(g.n * g.oh, larger(1, kFewPositions / larger(1, g.ow))));
+  // Short shares pay for their partial results, parts of the rows for packing the gradient again.
+  s.count = larger(1, smaller(kTasks, g.n * g.oh * g.ow / kLongShare));
+  const int64_t blocks = ceil_div(g.kh * g.kw * g.cg, kBlockRows), parts = smaller(blocks, kTasks / s.count);
+  s.part = ceil_div(blocks, parts) * kBlockRows;
+  s.parts = ceil_div(g.kh * g.kw * g.cg, s.part);
+  const int64_t most = ceil_div(g.n * g.oh, larger(1, kFewPositions / larger(1, g.ow)));
+  s.count = smaller(ceil_div(kTasks, s.parts), most);
   while (s.count > 1 && s.count * s.size > (int64_t{1} << 22)) s.count /= 2;  // 16 MiB of partial sums
   s.count = larger(1, s.count);
   return s;
@@ -43,7 +54,7 @@ void plan_conv2d_weight_grad(const Call& call, Plan& plan) {
   const Shares s = shares_of(g);
   plan.stages = 3;
   plan.tasks[0] = s.frame.copied ? g.n : 0;
-  plan.tasks[1] = s.count;
+  plan.tasks[1] = s.count * s.parts;
   plan.tasks[2] = s.count == 1 ? 0 : ceil_div(s.size, kSumSize);
   plan.workspace = frame_bytes(s.frame, g.n, g.c) + (s.count == 1 ? 0 : static_cast<size_t>(s.count * s.size) * 4);
   plan.scratch = static_cast<size_t>(s.lines * g.ow * padded_columns(g.kg)) * 4 +
@@ -80,10 +91,12 @@ void run_conv2d_weight_grad(const Call& call, const Range& range) {
       reinterpret_cast<float*>(range.scratch + (s.lines * static_cast<int64_t>(sizeof(Segment)) + 63) / 64 * 64);
   const int64_t rows = g.kh * g.kw * g.cg, all_lines = g.n * g.oh;
   for (int64_t task = range.begin; task < range.end; ++task) {
-    float* target = s.count == 1 ? dw : partials + task * s.size;
-    const int64_t begin = all_lines * task / s.count, end = all_lines * (task + 1) / s.count;
+    const int64_t share = task / s.parts, first_row = task % s.parts * s.part,
+                  end_row = smaller(rows, first_row + s.part);
+    float* target = s.count == 1 ? dw : partials + share * s.size;
+    const int64_t begin = all_lines * share / s.count, end = all_lines * (share + 1) / s.count;
     if (begin == end)
-      for (int64_t i = 0; i < s.size; ++i) target[i] = 0.0f;
+      for (int64_t i = first_row * g.k; i < end_row * g.k; ++i) target[i] = 0.0f;
     for (int64_t line = begin; line < end; line += s.lines) {
       const int64_t lines = smaller(s.lines, end - line), positions = lines * g.ow;
       for (int64_t q = 0; q < lines; ++q) {
@@ -94,8 +107,8 @@ void run_conv2d_weight_grad(const Call& call, const Range& range) {
         const float* gradient = dy + line * g.ow * g.k + group * g.kg;
         for (int64_t n0 = 0; n0 < g.kg; n0 += panel_width(n0, g.kg))
           pack_panel(gradient, g.k, 1, positions, n0, g.kg, packed + n0 * positions);
-        for (int64_t row0 = 0; row0 < rows; row0 += kBlockRows) {
-          const int64_t count = smaller(kBlockRows, rows - row0);
+        for (int64_t row0 = first_row; row0 < end_row; row0 += kBlockRows) {
+          const int64_t count = smaller(kBlockRows, end_row - row0);
           const float* element[kRowPointers];
           for (int64_t r = 0; r < count; ++r) {
             const int64_t tap = (row0 + r) / g.cg, channel = (row0 + r) % g.cg;
