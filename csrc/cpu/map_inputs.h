@@ -38,6 +38,21 @@ BERRANTE_INLINE void widen(const View& view, int64_t offset, float* out) {
   }
 }
 
+// n neighbouring bytes as int32.
+BERRANTE_INLINE void widen_bytes(const uint8_t* from, int64_t n, float* out) {
+  typedef uint8_t vb __attribute__((vector_size(kLanes)));
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) {
+    vb bytes;
+    __builtin_memcpy(&bytes, from + i, kLanes);
+    store(out + i, as_float(__builtin_convertvector(bytes, vi)));
+  }
+  for (; i < n; ++i) {
+    const int32_t x = from[i];
+    __builtin_memcpy(out + i, &x, 4);
+  }
+}
+
 // Elements first .. first + n of a broadcast input, by coordinates.
 void load_general(const View& view, const Ints& shape, const int64_t* strides, int64_t first, int64_t n, float* out) {
   const int rank = static_cast<int>(shape.size);
@@ -59,6 +74,8 @@ void load_general(const View& view, const Ints& shape, const int64_t* strides, i
       float x;
       widen(view, offset, &x);
       for (int64_t k = 0; k < run; ++k) out[i + k] = x;
+    } else if (!words && step == 1) {
+      widen_bytes(static_cast<const uint8_t*>(view.data) + offset, run, out + i);
     } else {
       for (int64_t k = 0; k < run; ++k) widen(view, offset + k * step, out + i + k);
     }

@@ -2,7 +2,7 @@
 // micro-program is a buffer of one tile in scratch, or the input's own memory where that is dense (cpu/map_inputs.h).
 // Each micro-operation is one vector loop over the tile (cpu/micro.h). The last micro-operation of an output writes
 // straight into its memory, unless an input that lies there is read later; other outputs are stored at the end of each
-// tile.
+// tile. map_sums adds the rows of some outputs up instead: each task into sums of its own, which the second stage adds.
 #include "../cpu/map_inputs.h"
 #include "../cpu/micro.h"
 
@@ -14,6 +14,8 @@ constexpr int64_t kTile = 512;
 constexpr int64_t kTileBytes = (kTile + 16) * 4;
 constexpr int64_t kTaskTiles = 16;
 constexpr int64_t kCached = 100'000;  // elements of all operands that are taken to be in the cache
+constexpr int64_t kWideRow = 64;      // elements of a row that need not be repeated to fill vectors
+constexpr int64_t kSumBlock = 64;     // sums of tasks that are added before their total is
 constexpr int kMaxRegisters = 256;
 constexpr int kMaxIn = 32;
 
@@ -23,6 +25,15 @@ BERRANTE_INLINE int64_t elements(const map_attrs& attrs) {
   return n;
 }
 
+BERRANTE_INLINE int64_t sum_of(const Ints& sums, int64_t output) { return output < sums.size ? sums.data[output] : 0; }
+// A task sums into some columns for each of the result's, so that short rows fill vectors.
+BERRANTE_INLINE int64_t columns_of(int64_t sum) { return sum == 0 ? 0 : sum < kWideRow ? kWideRow / sum * sum : sum; }
+BERRANTE_INLINE int64_t columns_before(const Ints& sums, int64_t output) {
+  int64_t columns = 0;
+  for (int64_t k = 0; k < output; ++k) columns += columns_of(sum_of(sums, k));
+  return columns;
+}
+
 int registers_of(const Call& call, const map_attrs& attrs) {
   int64_t last = call.n_in + attrs.constants.size - 1;
   for (int64_t i = 0; i + 4 < attrs.code.size; i += 5)
@@ -30,8 +41,8 @@ int registers_of(const Call& call, const map_attrs& attrs) {
   return static_cast<int>(last + 1);
 }
 
-void plan_map(const Call& call, Plan& plan) {
-  const auto& attrs = attrs_of<map_attrs>(call);
+// What map and map_sums share; `sums` has an entry for each output, or none.
+void plan_tiles(const Call& call, const map_attrs& attrs, const Ints& sums, Plan& plan) {
   const int64_t n = elements(attrs);
   if (attrs.shape.size < 1 || attrs.shape.size > kMaxRank || call.n_in > kMaxIn ||
       attrs.strides.size != call.n_in * attrs.shape.size || attrs.code.size % 5 != 0 ||
@@ -56,7 +67,8 @@ void plan_map(const Call& call, Plan& plan) {
   for (int k = 0; k < call.n_out; ++k) {
     int64_t size = 1;
     for (int d = 0; d < call.out[k].rank; ++d) size *= call.out[k].shape[d];
-    if (size != n || attrs.outputs.data[k] < 0 || attrs.outputs.data[k] >= registers) {
+    if (size != (sum_of(sums, k) > 0 ? sum_of(sums, k) : n) || attrs.outputs.data[k] < 0 ||
+        attrs.outputs.data[k] >= registers) {
       plan.error = "an output does not have the iteration shape";
       return;
     }
@@ -79,6 +91,30 @@ void plan_map(const Call& call, Plan& plan) {
   plan.scratch = static_cast<size_t>(size);
   const auto micros = static_cast<double>(attrs.code.size / 5);
   plan.cost = static_cast<double>(n) * (0.15 * micros + 0.3 * (call.n_in + call.n_out));
+}
+
+void plan_map(const Call& call, Plan& plan) { plan_tiles(call, attrs_of<map_attrs>(call), Ints{nullptr, 0}, plan); }
+
+map_attrs without_sums(const map_sums_attrs& attrs) {
+  return {attrs.shape, attrs.strides, attrs.code, attrs.constants, attrs.outputs};
+}
+
+void plan_map_sums(const Call& call, Plan& plan) {
+  const auto& attrs = attrs_of<map_sums_attrs>(call);
+  const map_attrs map = without_sums(attrs);
+  bool good = attrs.sums.size == call.n_out && map.shape.size > 0;
+  for (int k = 0; good && k < call.n_out; ++k)
+    good = sum_of(attrs.sums, k) == 0 || (sum_of(attrs.sums, k) > 0 && elements(map) % sum_of(attrs.sums, k) == 0 &&
+                                          call.out[k].dtype == DType::float32);
+  if (!good) {
+    plan.error = "the sums do not fit the outputs";
+    return;
+  }
+  plan_tiles(call, map, attrs.sums, plan);
+  if (plan.error != nullptr) return;
+  plan.stages = 2;
+  plan.tasks[1] = call.n_out;
+  plan.workspace = static_cast<size_t>(plan.tasks[0] * columns_before(attrs.sums, call.n_out)) * 4;
 }
 
 void store_output(const View& out, int64_t first, int64_t n, const float* from) {
@@ -168,8 +204,19 @@ void prefetch(const float* p, int64_t n) {
   for (int64_t i = 0; i < n; i += 16) __builtin_prefetch(p + i);
 }
 
-void run_map(const Call& call, const Range& range) {
-  const auto& attrs = attrs_of<map_attrs>(call);
+// Adds n elements from position `at` on to sums of columns.
+void add_rows(const float* x, int64_t at, int64_t n, float* sums, int64_t columns) {
+  for (int64_t i = 0, column = at % columns; i < n; column = 0) {
+    const int64_t count = columns - column < n - i ? columns - column : n - i;
+    float* to = sums + column;
+    int64_t j = 0;
+    for (; j + kLanes <= count; j += kLanes) store(to + j, load(to + j) + load(x + i + j));
+    for (; j < count; ++j) to[j] += x[i + j];
+    i += count;
+  }
+}
+
+void run_tiles(const Call& call, const map_attrs& attrs, const Ints& sums, const Range& range) {
   const int64_t total = elements(attrs);
   const int64_t begin = range.begin * kTaskTiles * kTile;
   const int64_t end = range.end * kTaskTiles * kTile < total ? range.end * kTaskTiles * kTile : total;
@@ -179,7 +226,10 @@ void run_map(const Call& call, const Range& range) {
   const int64_t first_temporary = call.n_in + attrs.constants.size;
   const bool large = total * (call.n_in + call.n_out) > kCached;
   int64_t direct[kMaxIn];
-  for (int k = 0; k < call.n_out; ++k) direct[k] = direct_write(call, attrs, k);
+  for (int k = 0; k < call.n_out; ++k) direct[k] = sum_of(sums, k) > 0 ? -1 : direct_write(call, attrs, k);
+  const int64_t columns = columns_before(sums, call.n_out);
+  float* partials = reinterpret_cast<float*>(call.workspace);
+  for (int64_t i = range.begin * columns; i < range.end * columns; ++i) partials[i] = 0.0f;
   for (int64_t at = begin; at < end; at += kTile) {
     const int64_t n = end - at < kTile ? end - at : kTile;
     for (int k = 0; k < call.n_in; ++k) {
@@ -213,7 +263,38 @@ void run_map(const Call& call, const Range& range) {
       const int64_t r = attrs.outputs.data[k];
       const bool constant = r >= call.n_in && r < first_temporary;
       const float* from = constant && call.out[k].dtype != DType::float32 ? m.as_integer[r] : m.value[r];
-      store_output(call.out[k], at, n, from);
+      if (sum_of(sums, k) == 0)
+        store_output(call.out[k], at, n, from);
+      else
+        add_rows(from, at, n, partials + at / (kTaskTiles * kTile) * columns + columns_before(sums, k),
+                 columns_of(sum_of(sums, k)));
+    }
+  }
+}
+
+void run_map(const Call& call, const Range& range) {
+  run_tiles(call, attrs_of<map_attrs>(call), Ints{nullptr, 0}, range);
+}
+
+void run_map_sums(const Call& call, const Range& range) {
+  const auto& attrs = attrs_of<map_sums_attrs>(call);
+  const map_attrs map = without_sums(attrs);
+  if (range.stage == 0) return run_tiles(call, map, attrs.sums, range);
+  const int64_t all = columns_before(attrs.sums, call.n_out), tile = kTaskTiles * kTile;
+  const int64_t tasks = (elements(map) + tile - 1) / tile;
+  for (int64_t k = range.begin; k < range.end; ++k) {
+    const int64_t sum = sum_of(attrs.sums, k), columns = columns_of(sum);
+    const float* partial = reinterpret_cast<const float*>(call.workspace) + columns_before(attrs.sums, k);
+    float* out = static_cast<float*>(call.out[k].data);
+    for (int64_t j = 0; j < sum; ++j) {
+      float total = 0.0f;
+      for (int64_t first = 0; first < tasks; first += kSumBlock) {
+        float block = 0.0f;
+        for (int64_t task = first; task < tasks && task < first + kSumBlock; ++task)
+          for (int64_t column = j; column < columns; column += sum) block += partial[task * all + column];
+        total += block;
+      }
+      out[j] = total;
     }
   }
 }
@@ -221,6 +302,7 @@ void run_map(const Call& call, const Range& range) {
 }  // namespace
 
 BERRANTE_KERNEL(map, plan_map, run_map);
+BERRANTE_KERNEL(map_sums, plan_map_sums, run_map_sums);
 
 }  // namespace BERRANTE_ISA
 }  // namespace berrante

@@ -72,6 +72,21 @@ def _map() -> Iterator[Case]:
     yield Case("map", "broadcast", [x, row], [np.tanh(inner), inner], attrs)
 
 
+def _map_sums() -> Iterator[Case]:
+    """x * y + x is stored, x * y summed over rows, x - y too."""
+    micro = kernels.MICRO_OPS
+    for rows, columns in ((1, 5), (700, 13), (90, 600), (30_000, 1)):
+        x, y = _normal(rows, columns), _normal(rows, columns)
+        code = [micro["mul_f"], 2, 0, 1, -1, micro["add_f"], 3, 2, 0, -1, micro["sub_f"], 4, 0, 1, -1]
+        attrs = {
+            "shape": [rows * columns], "strides": [1, 1], "code": code, "constants": [], "outputs": [3, 2, 4],
+            "sums": [0, columns, columns],
+        }  # fmt: skip
+        wide = x.astype(np.float64) * y
+        expected = [wide + x, wide.sum(0), (x.astype(np.float64) - y).sum(0)]
+        yield Case("map_sums", f"{rows}x{columns}", [x, y], expected, attrs)
+
+
 def _reductions() -> Iterator[Case]:
     for shape in ((3, 1, 1), (2, 7, 5), (3, 300, 1), (1, 1000, 70), (2, 40000, 1), (1, 5000, 33), (1, 0, 3)):
         x = _normal(*shape)
@@ -361,6 +376,7 @@ CASES = [
     case
     for cases in (
         _map,
+        _map_sums,
         _reductions,
         _order,
         _softmaxes,

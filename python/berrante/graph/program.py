@@ -16,6 +16,7 @@ from berrante.graph.passes.layout import move_to_lanes
 from berrante.graph.passes.lower import Lowering, lower
 from berrante.graph.passes.memory import assign_arena, concat_in_place
 from berrante.graph.passes.slabs import form_loops
+from berrante.graph.passes.sums import sum_in_maps
 from berrante.graph.passes.updates import place_updates
 from berrante.graph.passes.winograd import use_winograd
 from berrante.graph.tape import flatten, map_structure
@@ -138,6 +139,8 @@ def optimize(plan: Plan, updates: list[tuple[Ref, Ref]], lanes: bool = True) -> 
     place_updates(plan, updates)
     concat_in_place(plan)
     contract(plan)
+    if lanes:
+        sum_in_maps(plan)
 
 
 def _updates(graph: Graph, lowering: Lowering) -> list[tuple[Ref, Ref]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -101,7 +102,7 @@ def collapse(shape: tuple[int, ...], inputs: list[list[int]]) -> tuple[list[int]
 
 def map_attrs(step: MapStep) -> dict[str, Any]:
     """The map kernel's attributes (csrc/core/micro.def)."""
-    size = step.outputs[0].spec.size
+    size = math.prod(step.shape)
     walks = []
     for ref in step.inputs:
         # A dense operand may come in another shape of the same size (a reshape between two fused maps).
@@ -120,13 +121,16 @@ def map_attrs(step: MapStep) -> dict[str, Any]:
     for micro, target, operands in step.code:
         numbers = [number(r) for r in (target, *operands)]
         code += [MICRO_OPS[micro], *numbers, *([-1] * (4 - len(numbers)))]
-    return {
+    attrs = {
         "shape": extents,
         "strides": [s for walk in strides for s in walk],
         "code": code,
         "constants": step.constants,
         "outputs": [number(r) for r in step.results],
     }
+    if step.kernel == "map_sums":
+        attrs["sums"] = step.attrs["sums"]
+    return attrs
 
 
 def _reuse_temporaries(step: MapStep) -> dict[int, int]:
