@@ -12,7 +12,7 @@ from cuda.modules import BUILT, EMULATED, KERNELS, REAL, RUNNING, needs_emulator
 from native.kernel_cases import CASES, Case
 
 # Layouts with samples in vector lanes and transformed convolutions are chosen by passes for the CPU alone.
-CPU_ONLY = {name for name in _cpu.schema() if "lanes" in name or "winograd" in name}
+CPU_ONLY = {name for name in _cpu.schema() if "lanes" in name or "winograd" in name or name == "map_sums"}
 PRECISIONS = {"tf32": 0, "full": 1, "bf16": 2, "f16": 3}
 
 
