@@ -272,6 +272,30 @@ def test_groups_that_contain_themselves(tmp_path: Path) -> None:
     berrante.models.load_model(path)  # unused, so harmless: it is not walked for ever
 
 
+def test_strings_of_variable_length_whose_collection_is_broken(tmp_path: Path) -> None:
+    """HDF5 itself goes round for ever in these."""
+    model, path = network(), tmp_path / "m.h5"
+    model.save(path)
+    with h5py.File(path, "r+") as file:
+        file.attrs["keras_version"] = "a string of variable length"
+    data = path.read_bytes()
+    at = data.index(b"GCOL")
+    for place, value in ((at + 8, 1 << 62), (at + 24, 1 << 63), (at + 24, (1 << 64) - 32)):
+        path.write_bytes(data[:place] + value.to_bytes(8, "little") + data[place + 8 :])
+        for load in (berrante.models.load_model, network().load_weights):
+            with pytest.raises(RefusedFile, match="collection of strings"):
+                load(path)
+    path.write_bytes(data)
+    berrante.models.load_model(path)
+
+
+@pytest.mark.parametrize("what", ["optimizer", "loss", "metric"])
+def test_configs_that_name_no_class(what: str) -> None:
+    get = {"optimizer": berrante.optimizers, "loss": berrante.losses, "metric": berrante.metrics}[what].get
+    with pytest.raises(ValueError, match=f"config of a {what} names no class"):
+        get({"klass_name": "Adam", "config": {"learning_rate": 0.1}})
+
+
 def test_an_orbax_folder_or_a_fifo_is_no_file(tmp_path: Path) -> None:
     with pytest.raises(IsADirectoryError):
         berrante.models.load_model(tmp_path)

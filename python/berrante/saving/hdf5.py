@@ -7,6 +7,7 @@ been compared with the one expected, its storage found inside the file, and its 
 from __future__ import annotations
 
 import io
+import mmap
 from collections.abc import Callable
 from typing import Any
 
@@ -20,6 +21,7 @@ MAX_NODES = 200_000
 MAX_EXPANSION = 64
 EXPANSION_FLOOR = 4 << 20
 _FILTERS = {1, 2, 3, 32000}  # deflate, shuffle, fletcher32, lzf
+_COLLECTION = b"GCOL\x01\0\0\0"  # a global heap's, version 1
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 Shape = tuple[int, ...]
 
@@ -28,12 +30,39 @@ def open_hdf5(source: Any, what: str = "weights") -> Any:
     """An HDF5 file for reading; `source` is a path or bytes."""
     import h5py
 
+    _check_heaps(source, what)
     try:
         return h5py.File(io.BytesIO(source) if isinstance(source, bytes) else source, "r", locking=False)
     except FileNotFoundError:
         raise
     except (OSError, RuntimeError, ValueError, OverflowError) as error:
         raise RefusedFile(f"{what}: not a readable HDF5 file ({error})") from None
+
+
+def _check_heaps(source: Any, what: str) -> None:
+    """Walks the collections that hold strings of variable length: in a broken one the library goes round for ever."""
+    if isinstance(source, bytes):
+        return _check_collections(source, what)
+    with open(source, "rb") as file:
+        if file.seek(0, io.SEEK_END) == 0:
+            return None
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            return _check_collections(data, what)
+
+
+def _check_collections(data: bytes | mmap.mmap, what: str) -> None:
+    start = data.find(_COLLECTION)
+    while start >= 0:
+        end = start + int.from_bytes(data[start + 8 : start + 16], "little")
+        at = start + 16
+        sound = at <= end <= len(data)
+        while sound and end - at >= 16:
+            index, size = int.from_bytes(data[at : at + 2], "little"), int.from_bytes(data[at + 8 : at + 16], "little")
+            at += 16 + (size + 7) // 8 * 8 if index else size
+            sound = at <= end and (index > 0 or size > 0)
+        if not sound:
+            raise RefusedFile(f"{what}: not a readable HDF5 file (the collection of strings at byte {start} is broken)")
+        start = data.find(_COLLECTION, start + 8)
 
 
 def hdf5_bytes(write: Callable[[Any], None]) -> bytes:
@@ -101,10 +130,18 @@ def keys(group: Any) -> list[str]:
 # --- attributes -----------------------------------------------------------------------------------------------------
 
 
+def has_attribute(item: Any, name: str) -> bool:
+    """Whether there is an attribute of that name."""
+    try:
+        return name in item.attrs
+    except _ERRORS as error:
+        raise RefusedFile(f"{item.name}: attribute {name!r} is unreadable ({error})") from None
+
+
 def attribute(item: Any, name: str) -> Any:
     """An attribute of bounded size; None if there is none."""
     try:
-        if name not in item.attrs:
+        if not has_attribute(item, name):
             return None
         handle = item.attrs.get_id(name)
         size = int(np.prod(handle.shape, dtype=np.float64)) * max(int(handle.dtype.itemsize), 1)

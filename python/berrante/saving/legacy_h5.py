@@ -14,7 +14,7 @@ from typing import Any
 from berrante.graph.variable import element_budget
 from berrante.saving import legacy_optimizer, legacy_weights
 from berrante.saving.guard import Mismatch, RefusedFile, check_config, read_json, write_bytes
-from berrante.saving.hdf5 import declared_elements, has, hdf5_bytes, open_hdf5, text_attribute
+from berrante.saving.hdf5 import declared_elements, has, has_attribute, hdf5_bytes, open_hdf5, text_attribute
 from berrante.saving.legacy_training import compile_arguments, training_config
 from berrante.saving.legacy_write import model_config
 from berrante.saving.registry import deserialize_keras_object
@@ -25,7 +25,7 @@ _SLACK = 1 << 22
 
 
 def is_whole_model(file: Any) -> bool:
-    return "model_config" in file.attrs
+    return has_attribute(file, "model_config")
 
 
 def read_model(path: Any, compile: bool = True) -> Any:

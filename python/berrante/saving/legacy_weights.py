@@ -14,7 +14,17 @@ import numpy as np
 from berrante.graph.variable import Variable
 from berrante.layers.layer import Layer
 from berrante.saving.guard import Mismatch, RefusedFile
-from berrante.saving.hdf5 import Shape, attribute, checked, child, has, names_attribute, text_attribute, values
+from berrante.saving.hdf5 import (
+    Shape,
+    attribute,
+    checked,
+    child,
+    has,
+    has_attribute,
+    names_attribute,
+    text_attribute,
+    values,
+)
 
 _TOP = "top_level_model_weights"
 # Attributes longer than this are split.
@@ -34,12 +44,15 @@ def member_layers(model: Any) -> list[Layer]:
 
 def is_legacy(file: Any) -> bool:
     """Whether an open file holds weights (or a whole model) in this layout."""
-    return any(n in file.attrs for n in ("layer_names", "layer_names0", "nb_layers")) or has(file, "model_weights")
+    return any(has_attribute(file, n) for n in ("layer_names", "layer_names0", "nb_layers")) or has(
+        file, "model_weights"
+    )
 
 
 def weights_group(file: Any) -> Any:
     """The group that lists the layers: the root, or model_weights in a whole model."""
-    if "layer_names" not in file.attrs and "layer_names0" not in file.attrs and has(file, "model_weights"):
+    listed = has_attribute(file, "layer_names") or has_attribute(file, "layer_names0")
+    if not listed and has(file, "model_weights"):
         return child(file, "model_weights", "group")
     return file
 
@@ -156,7 +169,7 @@ def collect(model: Any, file: Any, by_name: bool = False, skip_mismatch: bool = 
     """Every variable with its value, checked and read; nothing is changed."""
     group = weights_group(file)
     source = Source(group)
-    if "nb_layers" in group.attrs:
+    if has_attribute(group, "nb_layers"):
         return _collect_numbered(model, group, source)
     stored = names_attribute(group, "layer_names")
     if stored is None:

@@ -443,7 +443,10 @@ def deserialize_named(identifier: Any, what: str) -> Any:
     if isinstance(identifier, dict):
         if "class_name" in identifier and "config" not in identifier:
             identifier = {**identifier, "config": {}}
-        return deserialize_keras_object(identifier)
+        made = deserialize_keras_object(identifier)
+        if isinstance(made, (str, dict)):
+            raise ValueError(f"the config of a {what} names no class; received {identifier!r}")
+        return made
     if not isinstance(identifier, str):
         raise ValueError(f"expected the name of a {what}; received {identifier!r}")
     target = _scope.objects.get(identifier) or _CUSTOM.get(identifier)

@@ -112,7 +112,7 @@ def run(options: Options) -> dict[str, float]:
     else:
         x, y = train = composed_pairs(options, True, options.samples or 1200)
         x_test, y_test = composed_pairs(options, False, 200)
-    epochs = options.epochs or 8  # with few photographs, more of them learn these by heart
+    epochs = options.epochs or 8
     print(
         f"{len(x)} images to train on, {len(x_test)} held out, {100 * y_test.mean():.1f}% of their pixels are the objects"
     )
