@@ -166,7 +166,9 @@ class CosineDecayRestarts(LearningRateSchedule):
             restarts = ops.floor(done)
             done = ops.subtract(done, restarts)
         else:
-            restarts = ops.floor(ops.divide(ops.log(ops.subtract(1.0, ops.multiply(done, 1.0 - t))), math.log(t)))
+            ratio = ops.divide(ops.log(ops.subtract(1.0, ops.multiply(done, 1.0 - t))), math.log(t))
+            # Where a restart falls on a step, rounding decides in Keras; here it is a restart.
+            restarts = ops.floor(ops.add(ratio, 1e-5))
             length = ops.power(t, restarts)
             before = ops.divide(ops.subtract(1.0, length), 1.0 - t)
             done = ops.divide(ops.subtract(done, before), length)
