@@ -74,9 +74,10 @@ BERRANTE_INLINE vf expm1(vf x) {
 
 // log(x) = e ln2 + log(m), m in [sqrt(1/2), sqrt(2)), for normal x.
 BERRANTE_INLINE vf log_of_ordinary(vf x) {
-  const vi e_bits = (as_int(x) - 0x3f3504f3) & static_cast<int32_t>(0xff800000);
-  const vf e = to_float(e_bits >> 23);
-  const vf m = as_float(as_int(x) - e_bits) - 1.0f;
+  // Unsigned, as bits of any x may come here: they wrap.
+  const vu e_bits = ((vu)as_int(x) - 0x3f3504f3u) & 0xff800000u;
+  const vf e = to_float((vi)e_bits >> 23);
+  const vf m = as_float((vi)((vu)as_int(x) - e_bits)) - 1.0f;
   const vf z = m * m;
   const vf p8 = splat(7.0376836292e-2f);
   const vf p76 = -1.1514610310e-1f * m + 1.1676998740e-1f;
